@@ -1,0 +1,3 @@
+"""Liquid-spiking multimodal policies for ROS 2 robots."""
+
+__version__ = '0.1.0'

@@ -1,0 +1,362 @@
+"""What a robot senses and how it is commanded: the one description every layer shares.
+
+A robot file is an ordinary ROS 2 parameter file (``/**: ros__parameters:``), so the very same
+YAML is given to ``ros2 launch``, to the nodes and to the ``liquidspike`` command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+import math
+from pathlib import Path
+import types
+from typing import Any, get_type_hints
+
+IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
+IMU_TYPES = ('sensor_msgs/msg/Imu',)
+LIDAR_TYPES = ('sensor_msgs/msg/LaserScan', 'sensor_msgs/msg/PointCloud2')
+AUDIO_TYPES = (
+    'std_msgs/msg/Int16MultiArray',
+    'audio_common_msgs/msg/AudioData',
+    'audio_common_msgs/msg/AudioDataStamped',
+)
+COMMAND_KINDS = ('twist', 'twist_stamped', 'float64_multi_array')
+
+
+class RobotError(ValueError):
+    """A robot description is wrong; the message names the field, what was got and expected."""
+
+
+def _require(condition: bool, name: str, got: object, expected: str) -> None:
+    if not condition:
+        raise RobotError(f'{name}: got {got!r}, expected {expected}')
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensorSpec:
+    """What all sensors have in common.
+
+    Attributes:
+        enabled: Whether the policy uses this sensor.
+        topic: Topic name, relative so that namespaces and remaps work.
+        type: Interface type, e.g. ``sensor_msgs/msg/Image``.
+        rate: Nominal rate, Hz.
+        max_age: Age after which the newest sample is masked, s.
+        required: Whether losing this sensor stops the robot.
+    """
+
+    enabled: bool = True
+    topic: str = ''
+    type: str = ''
+    rate: float = 10.0
+    max_age: float = 0.2
+    required: bool = False
+
+    def _check(self, name: str, allowed: tuple[str, ...]) -> None:
+        _require(bool(self.topic), f'{name}.topic', self.topic, 'a topic name')
+        _require(self.type in allowed, f'{name}.type', self.type, f'one of {", ".join(allowed)}')
+        _require(self.rate > 0, f'{name}.rate', self.rate, 'a rate in Hz above 0')
+        _require(self.max_age > 0, f'{name}.max_age', self.max_age, 'seconds above 0')
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraSpec(SensorSpec):
+    """A colour camera; frames reach the model as uint8 RGB ``[height, width, 3]``."""
+
+    topic: str = 'camera/image_raw'
+    type: str = IMAGE_TYPES[0]
+    rate: float = 15.0
+    width: int = 96
+    height: int = 72
+
+    def __post_init__(self) -> None:
+        self._check('sensors.camera', IMAGE_TYPES)
+        for name in ('width', 'height'):
+            value = getattr(self, name)
+            _require(8 <= value <= 4096, f'sensors.camera.{name}', value, 'pixels in [8, 4096]')
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.height, self.width, 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImuSpec(SensorSpec):
+    """An IMU; every sample since the last tick, resampled to float32 ``[6, window]``.
+
+    Rows: angular velocity x, y, z (rad/s), linear acceleration x, y, z (m/s²).
+    """
+
+    topic: str = 'imu'
+    type: str = IMU_TYPES[0]
+    rate: float = 200.0
+    max_age: float = 0.1
+    window: int = 16
+
+    def __post_init__(self) -> None:
+        self._check('sensors.imu', IMU_TYPES)
+        _require(1 <= self.window <= 1024, 'sensors.imu.window', self.window, 'in [1, 1024]')
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (6, self.window)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LidarSpec(SensorSpec):
+    """A planar LiDAR (or a point cloud projected to one), resampled by angle.
+
+    Reaches the model as float32 ``[2, beams]``: range (m) and validity (0 or 1). Beam ``i`` looks
+    along ``angle_min + (i + 0.5) · (angle_max − angle_min) / beams``; the defaults cover the circle.
+    """
+
+    topic: str = 'scan'
+    type: str = LIDAR_TYPES[0]
+    rate: float = 10.0
+    beams: int = 180
+    angle_min: float = -math.pi
+    angle_max: float = math.pi
+    range_min: float = 0.05
+    range_max: float = 8.0
+    z_min: float = -0.2
+    z_max: float = 1.0
+
+    def __post_init__(self) -> None:
+        self._check('sensors.lidar', LIDAR_TYPES)
+        _require(4 <= self.beams <= 8192, 'sensors.lidar.beams', self.beams, 'in [4, 8192]')
+        _require(self.angle_max > self.angle_min, 'sensors.lidar.angle_max', self.angle_max,
+                 f'more than angle_min ({self.angle_min})')
+        _require(0 <= self.range_min < self.range_max, 'sensors.lidar.range_max', self.range_max,
+                 f'more than range_min ({self.range_min})')
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (2, self.beams)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioSpec(SensorSpec):
+    """PCM audio; the last ``window`` samples as float32 ``[channels, window]`` in [−1, 1].
+
+    ``window`` is at least one control period long, so that no sample is ever skipped.
+    """
+
+    topic: str = 'audio'
+    type: str = AUDIO_TYPES[0]
+    rate: float = 50.0
+    max_age: float = 0.1
+    sample_rate: int = 16000
+    channels: int = 2
+    window: int = 1600
+
+    def __post_init__(self) -> None:
+        self._check('sensors.audio', AUDIO_TYPES)
+        _require(self.sample_rate >= 1000, 'sensors.audio.sample_rate', self.sample_rate, '>= 1000 Hz')
+        _require(1 <= self.channels <= 16, 'sensors.audio.channels', self.channels, 'in [1, 16]')
+        _require(self.window >= 64, 'sensors.audio.window', self.window, 'at least 64 samples')
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.channels, self.window)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSpec:
+    """The command the policy gives and its limits, one entry per action dimension.
+
+    A model output of ±1 means the larger of ``|lower|`` and ``|upper|``.
+
+    Attributes:
+        kind: ``twist``, ``twist_stamped`` or ``float64_multi_array``.
+        topic: Command topic.
+        frame_id: Header frame of stamped commands.
+        names: Twist fields (``linear.x`` … ``angular.z``) or free names for a multi array.
+        lower, upper: Limits, m/s or rad/s for twists.
+        max_acceleration, max_deceleration: Rate limits while driving, units/s.
+        stop_deceleration: Rate limit of a STOP, units/s.
+        safe: What a STOP ends in (zeros for twists).
+    """
+
+    kind: str = 'twist'
+    topic: str = 'cmd_vel'
+    frame_id: str = 'base_link'
+    names: tuple[str, ...] = ('linear.x', 'angular.z')
+    lower: tuple[float, ...] = (-0.2, -2.0)
+    upper: tuple[float, ...] = (0.6, 2.0)
+    max_acceleration: tuple[float, ...] = (1.5, 8.0)
+    max_deceleration: tuple[float, ...] = (2.5, 8.0)
+    stop_deceleration: tuple[float, ...] = (10.0, 30.0)
+    safe: tuple[float, ...] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        _require(self.kind in COMMAND_KINDS, 'command.kind', self.kind,
+                 f'one of {", ".join(COMMAND_KINDS)}')
+        width = len(self.names)
+        _require(width > 0, 'command.names', self.names, 'at least one name')
+        for name in ('lower', 'upper', 'max_acceleration', 'max_deceleration',
+                     'stop_deceleration', 'safe'):
+            value = getattr(self, name)
+            _require(len(value) == width and all(math.isfinite(v) for v in value),
+                     f'command.{name}', value, f'{width} finite numbers, one for each of names')
+        for i, name in enumerate(self.names):
+            _require(self.lower[i] <= self.safe[i] <= self.upper[i] and
+                     self.lower[i] < self.upper[i], f'command.safe[{i}] ({name})', self.safe[i],
+                     f'within lower {self.lower[i]} and upper {self.upper[i]}')
+        for name in ('max_acceleration', 'max_deceleration', 'stop_deceleration'):
+            _require(all(v > 0 for v in getattr(self, name)), f'command.{name}',
+                     getattr(self, name), 'numbers above 0')
+        if self.kind != 'float64_multi_array':
+            fields = {f'{part}.{axis}' for part in ('linear', 'angular') for axis in 'xyz'}
+            _require(set(self.names) <= fields and len(set(self.names)) == width,
+                     'command.names', self.names, 'different Twist fields such as linear.x')
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+    @property
+    def scale(self) -> tuple[float, ...]:
+        """Physical value of a model output of 1, per dimension."""
+        return tuple(max(abs(lo), abs(hi)) for lo, hi in zip(self.lower, self.upper, strict=True))
+
+
+SENSOR_TYPES: Mapping[str, type[SensorSpec]] = types.MappingProxyType(
+    {'camera': CameraSpec, 'imu': ImuSpec, 'lidar': LidarSpec, 'audio': AudioSpec}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobotSpec:
+    """One robot: its sensors, its command, its control period.
+
+    Attributes:
+        name: Free name, stored in checkpoints.
+        rate: Control rate, Hz.
+        trigger: Sensor whose arrival starts a tick (``timer`` for a plain clock).
+        camera, imu, lidar, audio: Sensors; disabled ones are left out of ``sensors``.
+        command: Command topic and limits.
+    """
+
+    name: str = 'robot'
+    rate: float = 15.0
+    trigger: str = 'camera'
+    camera: CameraSpec = field(default_factory=CameraSpec)
+    imu: ImuSpec = field(default_factory=ImuSpec)
+    lidar: LidarSpec = field(default_factory=LidarSpec)
+    audio: AudioSpec = field(default_factory=AudioSpec)
+    command: CommandSpec = field(default_factory=CommandSpec)
+
+    def __post_init__(self) -> None:
+        _require(0.1 <= self.rate <= 1000, 'rate', self.rate, 'Hz in [0.1, 1000]')
+        _require(bool(self.sensors), 'sensors', 'none enabled', 'at least one enabled sensor')
+        options = ('timer', *self.sensors)
+        _require(self.trigger in options, 'trigger', self.trigger, f'one of {", ".join(options)}')
+        if self.audio.enabled:
+            least = math.ceil(self.audio.sample_rate / self.rate)
+            _require(self.audio.window >= least, 'sensors.audio.window', self.audio.window,
+                     f'at least one control period ({least} samples)')
+
+    @property
+    def period(self) -> float:
+        """Nominal control period, s."""
+        return 1.0 / self.rate
+
+    @property
+    def sensors(self) -> dict[str, SensorSpec]:
+        """The enabled sensors by name, in the fixed order camera, imu, lidar, audio."""
+        specs = {name: getattr(self, name) for name in SENSOR_TYPES}
+        return {name: spec for name, spec in specs.items() if spec.enabled}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RobotSpec:
+        """Build from the nested form of a robot file (keys ``sensors``, ``command``, …).
+
+        Raises:
+            RobotError: An unknown key, a wrong type or a value out of range.
+        """
+        values = dict(values)
+        sensors = _mapping('sensors', values.pop('sensors', {}))
+        unknown = set(sensors) - set(SENSOR_TYPES)
+        if unknown:
+            raise RobotError(f'sensors.{sorted(unknown)[0]}: unknown sensor, '
+                             f'expected one of {", ".join(SENSOR_TYPES)}')
+        parts: dict[str, Any] = {
+            name: _build(SENSOR_TYPES[name], f'sensors.{name}', sensors[name]) for name in sensors
+        }
+        if 'command' in values:
+            parts['command'] = _build(CommandSpec, 'command', values.pop('command'))
+        overlap = set(values) & set(SENSOR_TYPES)
+        if overlap:
+            raise RobotError(f'{sorted(overlap)[0]}: belongs under sensors')
+        return _build(cls, '', {**values, **parts})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The nested plain form ``from_dict`` reads (JSON and ROS parameter types only)."""
+        values = dataclasses.asdict(self)
+        values['sensors'] = {name: values.pop(name) for name in SENSOR_TYPES}
+        values['command'] = {
+            key: list(v) if isinstance(v, tuple) else v for key, v in values['command'].items()
+        }
+        return values
+
+
+def _mapping(name: str, value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise RobotError(f'{name}: got {type(value).__name__}, expected a mapping')
+    return value
+
+
+def _build(cls: type, prefix: str, values: object) -> Any:
+    values = _mapping(prefix or 'robot', values)
+    hints = get_type_hints(cls)
+    kwargs = {}
+    for key, value in values.items():
+        name = f'{prefix}.{key}' if prefix else str(key)
+        if key not in hints:
+            raise RobotError(f'{name}: unknown key, expected one of {", ".join(sorted(hints))}')
+        kwargs[key] = _coerce(name, value, hints[key])
+    return cls(**kwargs)
+
+
+def _coerce(name: str, value: Any, hint: Any) -> Any:
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint == tuple[float, ...] or hint == tuple[str, ...]:
+        item = hint.__args__[0]
+        if not isinstance(value, (list, tuple)):
+            raise RobotError(f'{name}: got {value!r}, expected a list')
+        return tuple(_coerce(f'{name}[{i}]', v, item) for i, v in enumerate(value))
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise RobotError(f'{name}: got {value!r}, expected {hint.__name__}')
+    return value
+
+
+def load_robot(path: str | Path) -> RobotSpec:
+    """Read a robot file: a ROS 2 parameter file whose ``ros__parameters`` describe a robot.
+
+    Keys that belong to the nodes only (``model``, ``device``, …) may stand in other files; this
+    one must hold nothing but the robot.
+
+    Raises:
+        RobotError: The file is missing, is not YAML, or describes no valid robot.
+    """
+    import yaml
+
+    path = Path(path)
+    try:
+        document = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise RobotError(f'{path}: {error.strerror or error}') from None
+    except yaml.YAMLError as error:
+        raise RobotError(f'{path}: not YAML ({str(error).splitlines()[0]})') from None
+    if not isinstance(document, Mapping) or len(document) != 1:
+        raise RobotError(f'{path}: expected one node name (or /**) with ros__parameters')
+    (body,) = document.values()
+    if not isinstance(body, Mapping) or 'ros__parameters' not in body:
+        raise RobotError(f'{path}: expected ros__parameters below {next(iter(document))!r}')
+    try:
+        return RobotSpec.from_dict(_mapping('ros__parameters', body['ros__parameters']))
+    except RobotError as error:
+        raise RobotError(f'{path}: {error}') from None

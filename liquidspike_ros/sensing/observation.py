@@ -1,0 +1,62 @@
+"""What the policy sees at one control tick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class InvalidSample(ValueError):
+    """A message cannot be used; the text says why (it becomes a diagnostic)."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One validated sensor sample.
+
+    Attributes:
+        stamp: Acquisition time, ns of ROS time; 0 where the message carries none.
+        data: camera uint8 ``[H, W, 3]`` RGB; imu float32 ``[6]`` (rad/s, m/s²);
+            lidar float32 ``[2, beams]`` (m, validity); audio float32 ``[C, n]`` in [−1, 1].
+    """
+
+    stamp: int
+    data: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Everything sensed up to one control tick. Arrays are read-only.
+
+    Attributes:
+        stamp: Tick time, ns of ROS time.
+        dt: Time since the previous tick, s.
+        values: Per sensor: camera uint8 ``[H, W, 3]``, imu float32 ``[6, window]``, lidar float32
+            ``[2, beams]``, audio float32 ``[C, window]``. Zeros where not present.
+        present: Per sensor, whether its data is fresh enough to act on.
+        age: Per sensor, age of the newest sample at the tick, s (``inf`` if none ever came).
+    """
+
+    stamp: int
+    dt: float
+    values: Mapping[str, NDArray[Any]]
+    present: Mapping[str, bool]
+    age: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        for value in self.values.values():
+            value.setflags(write=False)
+
+    def equals(self, other: Observation) -> bool:
+        """Whether both hold bit-for-bit the same data."""
+        return (
+            (self.stamp, self.dt) == (other.stamp, other.dt)
+            and dict(self.present) == dict(other.present)
+            and dict(self.age) == dict(other.age)
+            and self.values.keys() == other.values.keys()
+            and all(np.array_equal(v, other.values[k]) for k, v in self.values.items())
+        )
