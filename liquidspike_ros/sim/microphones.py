@@ -107,8 +107,7 @@ class Microphones:
     def __init__(self, seed: int, layout: Layout) -> None:
         self.song = Song(seed)
         self._noise = np.random.default_rng([seed, 0x01CE])
-        x, y = layout.beacons[layout.singing].position[:2]
-        self._source = (float(x), float(y))
+        self._source = (layout.goal.x, layout.goal.y)
         self._last: tuple[int, tuple[float, float, float]] | None = None
 
     def render(self, t_ns: int, pose: tuple[float, float, float]) -> NDArray[np.int16]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from types import SimpleNamespace
 
-from liquidspike_ros.sim.microphones import CHUNK, SAMPLE_RATE, Microphones, Song, lateral_angle
 import numpy as np
 import pytest
+
+from liquidspike_ros.sim.microphones import CHUNK, lateral_angle, Microphones, SAMPLE_RATE, Song
 
 CHUNK_NS = 20_000_000
 
 
 def layout(x: float = 0.0, y: float = 0.0) -> SimpleNamespace:
-    """The singing pillar at (x, y), two silent ones elsewhere."""
-    beacons = [SimpleNamespace(position=p) for p in ((9.0, 9.0), (x, y), (-9.0, 9.0))]
-    return SimpleNamespace(beacons=beacons, singing=1)
+    """All that hearing needs of a layout: the singing pillar, here at (x, y)."""
+    return SimpleNamespace(goal=SimpleNamespace(x=x, y=y))
 
 
 def listen(seed: int, pose: tuple[float, float, float], chunks: int = 150) -> np.ndarray:
@@ -88,7 +88,8 @@ def test_gaps_are_silent_and_chirps_are_not() -> None:
         after = int((start + duration + 0.05) / 0.02)
         assert level[inside] > 0.05
         assert level[after] < 0.01
-        assert song.sounding(start + 0.5 * duration) and not song.sounding(start + duration + 0.05)
+        assert song.sounding(start + 0.5 * duration)
+        assert not song.sounding(start + duration + 0.05)
 
 
 @pytest.mark.parametrize('seed', range(20))
@@ -96,8 +97,11 @@ def test_song_keeps_to_its_ranges(seed: int) -> None:
     chirps = Song(seed).chirps(60.0)
     start, duration, base, sweep = chirps.T
     gaps = start[1:] - (start + duration)[:-1]
-    assert duration.min() >= 0.25 and duration.max() <= 0.35
-    assert gaps.min() >= 0.2 and gaps.max() <= 1.8 and (gaps > 0.7).any()
+    assert duration.min() >= 0.25
+    assert duration.max() <= 0.35
+    assert gaps.min() >= 0.2
+    assert gaps.max() <= 1.8
+    assert (gaps > 0.7).any()
     assert min(base.min(), (base + sweep * duration).min()) >= 500.0
     # The octave above every chirp stays below the Nyquist frequency.
     assert 2.0 * max(base.max(), (base + sweep * duration).max()) < SAMPLE_RATE / 2
@@ -129,7 +133,9 @@ def test_touching_distance_does_not_clip() -> None:
 
 def test_chunk_shape_and_type() -> None:
     pcm = Microphones(12, layout()).render(0, (1.0, 1.0, 0.0))
-    assert pcm.shape == (CHUNK, 2) and pcm.dtype == np.int16 and pcm.flags.c_contiguous
+    assert pcm.shape == (CHUNK, 2)
+    assert pcm.dtype == np.int16
+    assert pcm.flags.c_contiguous
 
 
 def test_silence_has_no_direction() -> None:
