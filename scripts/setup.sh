@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Makes .venv with everything `make demo` and `make test` need, once. Safe to run again and again.
+#   PYTHON=/path/to/python3   the interpreter to build on (default: the newest suitable one found)
+# Where pip can see a CPU build of torch, or is told of one by PIP_EXTRA_INDEX_URL, it takes that.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+venv=.venv
+log=$venv/setup.log
+stamp=$venv/.setup-stamp
+extras='ros,sim,train,dev'
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+as_root_on_debian() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; }
+apt_install() {
+    DEBIAN_FRONTEND=noninteractive apt-get -qq update &&
+        DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@"
+}
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python3.10}; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    fail "no Python ≥ 3.10 found (looked for: ${PYTHON:-python3 … python3.14}); install one or set PYTHON=/path/to/python3"
+}
+
+make_venv() {
+    local python=$1
+    [ -x $venv/bin/python ] && $venv/bin/python -m pip --version >/dev/null 2>&1 && return
+    say "making $venv with $("$python" --version) ($python)"
+    "$python" -m venv --clear $venv >/dev/null 2>&1 && return
+    if as_root_on_debian; then
+        say 'python3-venv is missing, installing it …'
+        apt_install python3-venv >/dev/null && "$python" -m venv --clear $venv && return
+    fi
+    fail "could not make $venv with $python; on Debian/Ubuntu: sudo apt-get install python3-venv"
+}
+
+# One line a step; pip's own text goes to the log and is shown only if pip fails.
+run_pip() {
+    local title=$1 started=$SECONDS
+    shift
+    say "$title …"
+    if ! $venv/bin/python -m pip --disable-pip-version-check --no-input "$@" >>$log 2>&1; then
+        tail -25 $log >&2
+        fail "pip failed (all of its output: $log)"
+    fi
+    say "  done in $((SECONDS - started)) s"
+}
+
+install_packages() {
+    local wanted
+    wanted=$(cat setup.py setup.cfg constraints.txt scripts/setup.sh | sha256sum)
+    [ "$(cat $stamp 2>/dev/null)" = "$wanted $PWD" ] && return
+    : >$log
+    # One pinned setuptools serves both the editable install and colcon, so nothing is built in
+    # an environment that nobody pinned.
+    run_pip 'installing the build tool (setuptools)' install -c constraints.txt setuptools
+    run_pip 'installing torch, ROS 2 wheels, MuJoCo and tools (about a minute)' \
+        install -c constraints.txt --no-build-isolation -e ".[$extras]"
+    echo "$wanted $PWD" >$stamp
+}
+
+# EGL or OSMesa: what MuJoCo draws the camera pictures with when there is no screen.
+gl_loads() { $venv/bin/python scripts/find_gl.py >/dev/null 2>&1; }
+gl_packages='libosmesa6 libegl1 libgl1-mesa-dri'
+
+install_gl() {
+    gl_loads && return
+    if as_root_on_debian; then
+        say "no OpenGL library for headless drawing, installing $gl_packages …"
+        if apt_install $gl_packages >>$log 2>&1 && gl_loads; then say '  done'; return; fi
+        tail -5 $log >&2
+    fi
+    fail "the simulated camera needs OSMesa or EGL; run once: sudo apt-get update && sudo apt-get install -y $gl_packages"
+}
+
+make_venv "$(find_python)"
+install_packages
+install_gl

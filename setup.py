@@ -1,0 +1,60 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = 'liquidspike_ros'
+SHARED = ('launch', 'config', 'models', 'worlds')
+
+
+def shared_files() -> list[tuple[str, list[str]]]:
+    """Everything below the shared folders, to the same place below share/<package>."""
+    found: dict[str, list[str]] = {}
+    for folder in SHARED:
+        for path in sorted(Path(folder).rglob('*')):
+            if path.is_file() and '__pycache__' not in path.parts:
+                found.setdefault(f'share/{PACKAGE}/{path.parent.as_posix()}', []).append(str(path))
+    return list(found.items())
+
+
+setup(
+    name=PACKAGE,
+    version='0.1.0',
+    description='Liquid-spiking multimodal policies for ROS 2 robots',
+    license='Apache-2.0',
+    maintainer='liquidspike_ros maintainers',
+    maintainer_email='maintainers@liquidspike.example',
+    python_requires='>=3.10',
+    packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    package_data={PACKAGE: ['py.typed']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
+        (f'share/{PACKAGE}', ['package.xml']),
+        *shared_files(),
+    ],
+    zip_safe=False,
+    install_requires=['torch>=2.4', 'numpy', 'ncps', 'snntorch', 'safetensors', 'pyyaml'],
+    extras_require={
+        # Real ROS 2 (Kilted) for a host without it. Where ROS is installed, leave this out.
+        'ros': [
+            'ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-sensor-msgs', 'ros-geometry-msgs',
+            'ros-nav-msgs', 'ros-std-msgs', 'ros-std-srvs', 'ros-diagnostic-msgs',
+            'ros-trajectory-msgs', 'ros-lifecycle-msgs', 'ros-rosgraph-msgs',
+            'opencv-python-headless',
+        ],
+        'sim': ['mujoco', 'rosbags', 'opencv-python-headless', 'av', 'matplotlib'],
+        'train': ['rosbags', 'opencv-python-headless', 'tqdm'],
+        'dev': [
+            'pytest', 'pytest-timeout', 'pytest-xdist', 'hypothesis', 'ruff', 'mypy',
+            'types-PyYAML', 'colcon-core', 'colcon-ros', 'colcon-python-setup-py', 'colcon-bash',
+        ],
+    },
+    entry_points={
+        'console_scripts': [
+            f'policy_node = {PACKAGE}.nodes.policy_node:main',
+            f'train_node = {PACKAGE}.nodes.train_node:main',
+            f'sim_node = {PACKAGE}.nodes.sim_node:main',
+            f'bag_player = {PACKAGE}.nodes.bag_player:main',
+            f'liquidspike = {PACKAGE}.cli:main',
+        ],
+    },
+)
