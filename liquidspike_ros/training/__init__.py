@@ -1,0 +1,1 @@
+"""Learning a policy from recordings: bags, sequences, objectives, trainer. Needs no ROS."""
