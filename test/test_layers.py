@@ -1,0 +1,167 @@
+"""The house has one direction: these tests read every import and hold modules to their layer."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+import subprocess
+import sys
+
+import pytest
+
+import liquidspike_ros
+
+ROOT = Path(liquidspike_ros.__file__).parent
+PACKAGE = 'liquidspike_ros'
+
+NEURAL = {'torch', 'numpy', 'ncps', 'snntorch', 'safetensors'}
+OFFLINE = NEURAL | {'yaml', 'cv2', 'rosbags', 'tqdm'}
+SIMULATED = OFFLINE | {'mujoco', 'matplotlib', 'av', 'PIL'}
+ROS = {
+    'rclpy', 'launch', 'launch_ros', 'ament_index_python', 'message_filters', 'cv_bridge',
+    'sensor_msgs_py', 'rosidl_runtime_py', 'sensor_msgs', 'geometry_msgs', 'nav_msgs', 'std_msgs',
+    'std_srvs', 'diagnostic_msgs', 'lifecycle_msgs', 'rosgraph_msgs', 'builtin_interfaces',
+    'rcl_interfaces', 'trajectory_msgs', 'audio_common_msgs', 'tf2_msgs',
+}
+
+# layer -> (layers of this package it may import besides itself, other packages it may import)
+LAYERS: dict[str, tuple[set[str], set[str]]] = {
+    'share': (set(), set()),
+    'robot': (set(), {'yaml'}),
+    'core': (set(), NEURAL),
+    'sensing': ({'robot'}, {'numpy', 'cv2'}),
+    'control': ({'robot', 'sensing', 'core'}, {'torch', 'numpy'}),
+    'training': ({'robot', 'sensing', 'control', 'core', 'share'}, OFFLINE),
+    'sim': ({'robot', 'sensing', 'control', 'core', 'share'}, SIMULATED),
+    'nodes': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share'}, SIMULATED | ROS),
+    'demo': ({'robot', 'sensing', 'control', 'core', 'sim', 'share'}, SIMULATED | ROS),
+    'cli': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share', 'demo'}, OFFLINE),
+}
+# Where rclpy may be imported at all, and only inside a function outside `nodes`.
+TALKS_ROS = {'nodes', 'demo'}
+
+
+def imports(path: Path) -> list[tuple[str, int, bool]]:
+    """Every imported module as (absolute dotted name, line, imported inside a function)."""
+    relative = path.relative_to(ROOT.parent).with_suffix('')
+    package = list(relative.parts[:-1])
+    found: list[tuple[str, int, bool]] = []
+
+    def visit(node: ast.AST, lazy: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                found.extend((alias.name, child.lineno, lazy) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                stem = package[: len(package) - child.level + 1] if child.level else []
+                base = '.'.join([*stem, *([child.module] if child.module else [])])
+                # `from . import x` names modules; `from .m import f` names one module.
+                names = [base] if child.module else [f'{base}.{a.name}' for a in child.names]
+                if base == PACKAGE:
+                    names = [f'{base}.{alias.name}' for alias in child.names]
+                found.extend((name, child.lineno, lazy) for name in names)
+            inside = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            visit(child, lazy or inside)
+
+    visit(ast.parse(path.read_text()), False)
+    return found
+
+
+def layer_of(path: Path) -> str:
+    first = path.relative_to(ROOT).parts[0]
+    return first.removesuffix('.py')
+
+
+def violations(path: Path) -> list[str]:
+    layer = layer_of(path)
+    inner, outer = LAYERS[layer]
+    wrong = []
+    for name, line, lazy in imports(path):
+        top, _, rest = name.partition('.')
+        where = f'{path.relative_to(ROOT.parent)}:{line}: {layer} imports {name}'
+        if top == PACKAGE:
+            target = rest.split('.')[0]
+            if target in LAYERS and target != layer and target not in inner:
+                wrong.append(where)
+        elif top not in sys.stdlib_module_names and top not in outer:
+            wrong.append(where)
+        elif top in ROS and layer != 'nodes' and not (layer in TALKS_ROS and lazy):
+            wrong.append(f'{where} at module level')
+    return wrong
+
+
+MODULES = sorted(path for path in ROOT.rglob('*.py') if path != ROOT / '__init__.py')
+
+
+@pytest.mark.parametrize('path', MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_module_imports_only_what_its_layer_may(path: Path) -> None:
+    assert layer_of(path) in LAYERS, f'{path} belongs to no layer'
+    assert not violations(path)
+
+
+def test_package_itself_imports_nothing() -> None:
+    assert imports(ROOT / '__init__.py') == []
+
+
+@pytest.mark.parametrize(
+    ('place', 'source', 'caught'),
+    [
+        ('core', 'import numpy as np', False),
+        ('core', 'def f():\n    import rclpy', True),
+        ('core', 'from ..robot import RobotSpec', True),
+        ('core', 'from .. import sensing', True),
+        ('sensing', 'from ..robot import RobotSpec', False),
+        ('sensing', 'import torch', True),
+        ('sim', 'from liquidspike_ros.nodes import messages', True),
+        ('sim', 'from liquidspike_ros import nodes', True),
+        ('cli', 'from ..nodes.policy_node import main', True),
+        ('cli', 'import rclpy', True),
+        ('demo', 'import rclpy', True),
+        ('demo', 'def f():\n    import rclpy', False),
+        ('nodes', 'from sensor_msgs.msg import Image', False),
+    ],
+)
+def test_rules_catch_what_they_forbid(
+    place: str, source: str, caught: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / PACKAGE
+    (root / place).mkdir(parents=True)
+    module = root / place / 'module.py'
+    module.write_text(source)
+    monkeypatch.setattr(sys.modules[__name__], 'ROOT', root)
+    assert bool(violations(module)) == caught
+
+
+BLOCKED_IMPORT = """
+import sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in {blocked!r}:
+            raise ImportError(f'{{name}} is not installed here')
+
+sys.meta_path.insert(0, Block())
+import importlib
+for name in {names!r}:
+    importlib.import_module(name)
+"""
+
+
+@pytest.mark.parametrize(
+    ('folder', 'blocked'),
+    [
+        ('core', {'rclpy', 'rosbags', 'mujoco', 'cv2', 'yaml', 'tqdm', 'matplotlib', 'av'}),
+        ('sensing', {'rclpy', 'rosbags', 'mujoco', 'torch', 'tqdm'}),
+        ('control', {'rclpy', 'rosbags', 'mujoco', 'tqdm'}),
+        ('training', {'rclpy', 'mujoco'}),
+        ('sim', {'rclpy'}),
+    ],
+)
+def test_layer_imports_on_a_machine_without(folder: str, blocked: set[str]) -> None:
+    names = [
+        '.'.join(path.relative_to(ROOT.parent).with_suffix('').parts).removesuffix('.__init__')
+        for path in sorted((ROOT / folder).rglob('*.py'))
+    ]
+    code = BLOCKED_IMPORT.format(blocked=sorted(blocked), names=names)
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                            timeout=120, check=False)
+    assert result.returncode == 0, result.stderr.strip().splitlines()[-1]
