@@ -163,32 +163,3 @@ class Microphones:
         level = _LEVEL_AT_1_M / np.maximum(ears.distance, _CLOSEST)
         level *= (1.0 - 2.0 * _SHADOW * behind) * np.sin(0.5 * math.pi * ramp) ** 2
         return np.where(on, level * wave, 0.0)
-
-
-def lateral_angle(audio: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> float:
-    """Direction of a sound from its inter-aural delay alone (GCC-PHAT, weighted by power).
-
-    Two ears cannot tell front from back by delay: a source at the mirrored angle behind the robot
-    gives the same answer.
-
-    Args:
-        audio: ``[2, n]``, left and right, in [−1, 1].
-        sample_rate: Hz.
-
-    Returns:
-        Angle off the heading in [−π/2, π/2] rad, positive to the left; NaN in silence.
-    """
-    if float(np.sqrt(np.mean(audio.astype(np.float64) ** 2))) < 3.0 * _NOISE:
-        return math.nan
-    size = 4 * audio.shape[1]
-    left, right = np.fft.rfft(audio.astype(np.float64) * np.hanning(audio.shape[1]), size)
-    cross = left * np.conj(right)
-    cross /= np.sqrt(np.abs(cross)) + 1e-9
-    fine = 8
-    correlation = np.fft.irfft(cross, size * fine)
-    most = math.ceil(EAR_DISTANCE / SPEED_OF_SOUND * sample_rate * fine)
-    lags = np.arange(-most, most + 1)
-    lag = int(lags[int(np.argmax(correlation[lags]))])
-    # A lead of the left ear is a negative lag of its signal.
-    sine = -lag / (sample_rate * fine) * SPEED_OF_SOUND / EAR_DISTANCE
-    return math.asin(min(1.0, max(-1.0, sine)))
