@@ -6,14 +6,14 @@ Coordinates are metres in the ``map`` frame, origin at the centre of the floor, 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+import math
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .robot_model import ROBOT_ACTUATORS, ROBOT_SENSORS, robot_body
+from .robot_model import ROBOT_ACTUATORS, robot_body, ROBOT_SENSORS
 
 ROOM_SIZE = 8.0
 BEACON_RADIUS = 0.15
@@ -213,7 +213,7 @@ def free_grid(layout: Layout, radius: float = PASSAGE_RADIUS,
         ``[n, n]`` whether a disc of that radius fits there, indexed ``[x, y]``.
     """
     count = round(ROOM_SIZE / step)
-    axis = (np.arange(count) + 0.5) * step - _HALF
+    axis = (np.arange(count, dtype=np.float64) + 0.5) * step - _HALF
     points = np.stack(np.meshgrid(axis, axis, indexing='ij'), axis=-1)
     return axis, layout.distance(points) >= radius
 
@@ -253,9 +253,9 @@ def mjcf(layout: Layout) -> str:
   <option timestep="0.005" integrator="implicitfast" cone="elliptic" iterations="20"/>
   <visual>
     <quality shadowsize="0" offsamples="0"/>
-    <global offwidth="640" offheight="480"/>
+    <global offwidth="96" offheight="72"/>
     <map znear="0.003" zfar="4"/>
-    <headlight ambient="0.45 0.45 0.45" diffuse="0.25 0.25 0.25" specular="0 0 0"/>
+    <headlight ambient="0.55 0.55 0.55" diffuse="0.25 0.25 0.25" specular="0 0 0"/>
   </visual>
   <asset>
     <texture name="sky" type="skybox" builtin="flat" rgb1="0.80 0.85 0.90" width="16" height="96"/>
