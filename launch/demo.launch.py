@@ -1,0 +1,50 @@
+"""The whole demo: the simulated robot and the policy that drives it to the singing beacon."""
+
+# ruff: noqa: I001 (this folder's name makes ruff take the package `launch` for one of ours)
+
+from launch import LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    RegisterEventHandler,
+    Shutdown,
+)
+from launch.event_handlers import OnProcessExit
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+ARGUMENTS = {
+    'seed': ('7', 'Seed of the layout and of all noise'),
+    'real_time_factor': ('1.0', 'Simulated seconds per second'),
+    'out': ('out/demo', 'Folder of summary.json, episode.png and episode.mp4'),
+    'log_level': ('info', 'debug, info, warn, error or fatal'),
+}
+
+
+def generate_launch_description():
+    share = FindPackageShare('liquidspike_ros')
+    arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
+                 for name, (default, description) in ARGUMENTS.items()]
+    simulation = Node(
+        package='liquidspike_ros', executable='sim_node', name='sim_node', output='screen',
+        parameters=[{
+            'seed': ParameterValue(LaunchConfiguration('seed'), value_type=int),
+            'real_time_factor': ParameterValue(
+                LaunchConfiguration('real_time_factor'), value_type=float),
+        }])
+    policy = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(PathJoinSubstitution([share, 'launch', 'policy.launch.py'])),
+        launch_arguments={
+            'params_file': PathJoinSubstitution([share, 'config', 'demo.yaml']),
+            'use_sim_time': 'true',
+            'auto_arm': 'true',
+            'log_level': LaunchConfiguration('log_level'),
+        }.items())
+    return LaunchDescription([
+        *arguments, simulation, policy,
+        RegisterEventHandler(OnProcessExit(
+            target_action=simulation, on_exit=[Shutdown(reason='the simulation has ended')])),
+    ])

@@ -1,0 +1,66 @@
+"""Start the policy node on a robot: sensors in, commands out."""
+
+# ruff: noqa: I001 (this folder's name makes ruff take the package `launch` for one of ours)
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import LifecycleNode
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+ARGUMENTS = {
+    'robot': ('beacon', 'Robot file: its name in config/robots without .yaml'),
+    'robot_file': (
+        PathJoinSubstitution([FindPackageShare('liquidspike_ros'), 'config', 'robots',
+                              [LaunchConfiguration('robot'), '.yaml']]),
+        'Robot file by path, for a robot of your own'),
+    'params_file': (
+        PathJoinSubstitution([FindPackageShare('liquidspike_ros'), 'config', 'policy.yaml']),
+        'Parameters of the policy node'),
+    'model': (
+        PathJoinSubstitution([FindPackageShare('liquidspike_ros'), 'models', 'beacon']),
+        'Folder of the checkpoint'),
+    'device': ('auto', 'auto, cpu, cuda or cuda:N'),
+    'namespace': ('', 'Namespace of the node and its relative topics'),
+    'use_sim_time': ('false', 'Follow /clock'),
+    'auto_start': ('true', 'Configure and activate by itself; false under a lifecycle manager'),
+    'auto_arm': ('false', 'Arm by itself once the inputs are healthy'),
+    'log_level': ('info', 'debug, info, warn, error or fatal'),
+}
+
+
+def boolean(name):
+    return ParameterValue(LaunchConfiguration(name), value_type=bool)
+
+
+def text(name):
+    return ParameterValue(LaunchConfiguration(name), value_type=str)
+
+
+def generate_launch_description():
+    arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
+                 for name, (default, description) in ARGUMENTS.items()]
+    policy = LifecycleNode(
+        package='liquidspike_ros',
+        executable='policy_node',
+        name='policy',
+        namespace=LaunchConfiguration('namespace'),
+        parameters=[
+            LaunchConfiguration('robot_file'),
+            LaunchConfiguration('params_file'),
+            {
+                'model': text('model'),
+                'device': text('device'),
+                'use_sim_time': boolean('use_sim_time'),
+                'auto_start': boolean('auto_start'),
+                'auto_arm': boolean('auto_arm'),
+            },
+        ],
+        arguments=['--ros-args', '--log-level', ['policy:=', LaunchConfiguration('log_level')]],
+        output='screen',
+        emulate_tty=True,
+        # Zeros go out for 200 ms after SIGINT; launch must not get impatient.
+        sigterm_timeout='5',
+    )
+    return LaunchDescription([*arguments, policy])

@@ -1,0 +1,71 @@
+"""What is wrong with the topics around the node: types, QoS, a second hand on the wheel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import qos_check_compatible, QoSCompatibility, QoSProfile
+
+
+@dataclass(frozen=True)
+class Finding:
+    """State of one topic: how many usable publishers, and what is wrong with the others."""
+
+    topic: str
+    usable: int
+    problems: tuple[str, ...]
+
+    @property
+    def blocked(self) -> bool:
+        """Whether somebody publishes, but nobody that we can listen to."""
+        return bool(self.problems) and self.usable == 0
+
+
+def inspect_input(node: Node, topic: str, wanted: str, qos: QoSProfile) -> Finding:
+    """Look at the publishers of an input topic.
+
+    Args:
+        node: Whose view of the graph.
+        topic: Topic as given to the subscription.
+        wanted: Interface type subscribed to.
+        qos: Profile subscribed with.
+    """
+    resolved = node.resolve_topic_name(topic)
+    usable, problems = 0, []
+    for info in node.get_publishers_info_by_topic(resolved):
+        who = _full_name(info)
+        if info.topic_type != wanted:
+            problems.append(f'{resolved}: got {info.topic_type} from {who}, expected {wanted}')
+            continue
+        compatible, reason = qos_check_compatible(info.qos_profile, qos)
+        if compatible == QoSCompatibility.ERROR:
+            problems.append(f'{resolved}: QoS of {who} does not match, expected a publisher for '
+                            f'{qos.reliability.name.lower()}: {reason.strip().rstrip(";")}')
+            continue
+        usable += 1
+    return Finding(resolved, usable, tuple(problems))
+
+
+def other_publishers(node: Node, topic: str) -> list[str]:
+    """Full names of the nodes other than ``node`` that publish on ``topic``, sorted.
+
+    Another process with the very same node name shows as a second endpoint of ours.
+    """
+    infos = node.get_publishers_info_by_topic(node.resolve_topic_name(topic))
+    names = [_full_name(info) for info in infos]
+    own = f'{node.get_namespace().rstrip("/")}/{node.get_name()}'
+    return sorted(_without_first(names, own))
+
+
+def _without_first(names: Iterable[str], name: str) -> list[str]:
+    rest = list(names)
+    if name in rest:
+        rest.remove(name)
+    return rest
+
+
+def _full_name(info: Any) -> str:
+    return f'{info.node_namespace.rstrip("/")}/{info.node_name}'

@@ -1,0 +1,93 @@
+"""What the policy node can be told beside the robot: one dataclass, one parameter per field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+SYNC_POLICIES = ('snapshot', 'approximate_time')
+EXECUTORS = ('auto', 'single', 'events')
+
+
+class OptionError(ValueError):
+    """A node option is out of range; the message names it, what was got and expected."""
+
+
+def option(
+    default: Any,
+    description: str,
+    *,
+    limits: tuple[float, float] | None = None,
+    read_only: bool = False,
+    live: bool = False,
+) -> Any:
+    """A dataclass field that also says how to declare itself as a ROS parameter.
+
+    Args:
+        default: Default value.
+        description: One sentence for ``ros2 param describe``.
+        limits: Closed range of a number, declared with the parameter.
+        read_only: Fixed for the life of the process.
+        live: Takes effect at once; other fields take effect at the next configure.
+    """
+    metadata = {'description': description, 'limits': limits, 'read_only': read_only, 'live': live}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncOptions:
+    """How samples of different sensors are brought together (parameters ``sync.*``)."""
+
+    policy: str = option(
+        'snapshot', "'snapshot': newest of each at the tick; 'approximate_time': the sensors of "
+        'sync.sensors enter only in sets matched by message_filters')
+    slop: float = option(
+        0.08, 'approximate_time: largest stamp difference inside a set, s', limits=(0.001, 2.0))
+    sensors: tuple[str, ...] = option(
+        ('camera', 'lidar'), 'approximate_time: sensors matched into sets; the others (whole '
+        'windows such as imu and audio) enter directly')
+
+    def __post_init__(self) -> None:
+        _one_of('sync.policy', self.policy, SYNC_POLICIES)
+        stamped = {'camera', 'imu', 'lidar'}
+        if not set(self.sensors) <= stamped:
+            raise OptionError(f'sync.sensors: got {list(self.sensors)}, expected some of '
+                              f'{", ".join(sorted(stamped))} (audio has no stamp)')
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyOptions:
+    """Parameters of the policy node that do not describe the robot."""
+
+    model: str = option('', 'Folder of the checkpoint: config.json and model.safetensors')
+    device: str = option('auto', "'auto', 'cpu', 'cuda' or 'cuda:N'; auto takes a GPU if one works")
+    threads: int = option(
+        1, 'CPU threads of one inference; more than 1 pays only on large models',
+        limits=(1, 64), read_only=True)
+    executor: str = option(
+        'auto', "'single', 'events' or 'auto' (events where it proves to make progress)",
+        read_only=True)
+    auto_start: bool = option(
+        True, 'Configure and activate at start; false under a lifecycle manager', read_only=True)
+    auto_arm: bool = option(False, 'Arm by itself once the inputs are healthy', live=True)
+    introspection: bool = option(
+        False, 'Publish attention, spikes and the command of every tick on ~/introspection',
+        live=True)
+    allow_second_publisher: bool = option(
+        False, 'Arm although another node publishes on the command topic', live=True)
+    silence_timeout: float = option(
+        0.1, 'STOP when no sample at all has come for this long, s', limits=(0.02, 5.0))
+    watchdog_timeout: float = option(
+        0.1, 'STOP when inference has not finished for this long, s', limits=(0.02, 5.0))
+    sync: SyncOptions = field(default_factory=SyncOptions)
+
+    def __post_init__(self) -> None:
+        _one_of('executor', self.executor, EXECUTORS)
+        if self.device not in ('auto', 'cpu') and not self.device.startswith('cuda'):
+            raise OptionError(f"device: got {self.device!r}, expected 'auto', 'cpu', 'cuda' or "
+                              "'cuda:N'")
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise OptionError(f'{name}: got {value!r}, expected one of {", ".join(allowed)}')

@@ -1,0 +1,55 @@
+"""Simulated time held to the steady clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import threading
+import time
+
+REPORT_PERIOD = 5.0
+"""Seconds between two complaints about falling behind."""
+PATIENCE = 0.25
+"""Lag that is given up instead of being raced after, s."""
+
+
+class Pacer:
+    """Sleeps until simulated time is due, by absolute deadlines, so that nothing drifts.
+
+    Args:
+        factor: Simulated seconds per second.
+        clock: Steady clock, s.
+    """
+
+    def __init__(self, factor: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._factor, self._clock = factor, clock
+        self._begin: tuple[float, int] | None = None
+        self._window: tuple[float, int] | None = None
+        self._gave_up = False
+
+    def wait(self, now: int, ending: threading.Event) -> str:
+        """Sleep until simulated time ``now`` (ns) is due, or ``ending`` is set.
+
+        Returns:
+            A complaint with the achieved factor, at most every five seconds; else nothing.
+        """
+        wall = self._clock()
+        if self._begin is None or self._window is None:
+            self._begin = self._window = (wall, now)
+        ahead = self._begin[0] + (now - self._begin[1]) / 1e9 / self._factor - wall
+        if ahead > 0:
+            ending.wait(ahead)
+        elif ahead < -PATIENCE:
+            # Racing to catch up would send the sensors in bursts that no real robot sends.
+            self._begin, self._gave_up = (wall, now), True
+        return self._report(wall, now)
+
+    def _report(self, wall: float, now: int) -> str:
+        assert self._window is not None
+        elapsed = wall - self._window[0]
+        if elapsed < REPORT_PERIOD:
+            return ''
+        achieved = (now - self._window[1]) / 1e9 / elapsed
+        gave_up, self._gave_up, self._window = self._gave_up, False, (wall, now)
+        if not gave_up:
+            return ''
+        return f'behind real time: factor {achieved:.2f}, expected {self._factor:g}'

@@ -1,0 +1,79 @@
+"""One process per node: start, turn, stop on a signal, one-line errors, exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import signal
+import sys
+from typing import Any
+
+import rclpy
+from rclpy.context import Context
+from rclpy.signals import SignalHandlerOptions
+
+from .executors import make_executor, spin_until
+
+
+class StartError(Exception):
+    """The node cannot do its work; the text is one line for the person who started it."""
+
+
+class StopRequest:
+    """Set by SIGINT, SIGTERM or the node itself; ``code`` becomes the exit code."""
+
+    def __init__(self) -> None:
+        self.set, self.code = False, 0
+
+    def __call__(self, code: int = 0) -> None:
+        """Ask the process to end; the first code counts."""
+        if not self.set:
+            self.set, self.code = True, code
+
+
+def run_node(name: str, make: Callable[[Context, StopRequest], Any],
+             args: Sequence[str] | None = None,
+             executor: Callable[[Any], str] = lambda node: 'single') -> int:
+    """Run one node until a signal or its own request; returns the exit code.
+
+    rclpy's own signal handlers close the context at once, so nothing could be published any more;
+    here a signal only ends the loop, and the node's ``close`` runs while the context still lives.
+
+    Args:
+        name: Shown before errors.
+        make: Makes the node; it has ``close()`` for last words.
+        args: Command line; ``sys.argv`` if none.
+        executor: Kind of executor for the node made.
+    """
+    context, stop = Context(), StopRequest()
+    handlers = {s: signal.signal(s, lambda *_: stop()) for s in (signal.SIGINT, signal.SIGTERM)}
+    node = None
+    try:
+        _init(context, args)
+        node = make(context, stop)
+        turning = make_executor(executor(node), context)
+        turning.add_node(node)
+        spin_until(turning, lambda: stop.set)
+    except (StartError, ValueError, OSError) as error:
+        stop(1)
+        print(f'{name}: error: {_one_line(error)}', file=sys.stderr, flush=True)  # noqa: T201
+    finally:
+        if node is not None:
+            node.close()
+            node.destroy_node()
+        rclpy.try_shutdown(context=context)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return stop.code
+
+
+def _init(context: Context, args: Sequence[str] | None) -> None:
+    try:
+        rclpy.init(args=list(sys.argv if args is None else args), context=context,
+                   signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # bad remaps, parameter files, a broken middleware: many classes
+        raise StartError(f'ROS arguments: {_one_line(error)}') from None
+
+
+def _one_line(error: BaseException) -> str:
+    text = ' '.join(str(error).split())
+    return text or type(error).__name__

@@ -1,0 +1,63 @@
+"""What each field of a robot description means, for ``ros2 param describe``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Note:
+    """Description of a robot parameter and, for single numbers, its closed range."""
+
+    description: str
+    limits: tuple[float, float] | None = None
+
+
+_NOTES = {
+    'name': Note('Free name of the robot, stored in checkpoints'),
+    'rate': Note('Control rate, Hz', (0.1, 1000.0)),
+    'trigger': Note("Sensor whose sample starts a control tick, or 'timer'"),
+    'enabled': Note('Whether the policy uses this sensor'),
+    'type': Note('Interface type, e.g. sensor_msgs/msg/Image'),
+    'max_age': Note('Age after which the newest sample is masked, s', (0.001, 60.0)),
+    'required': Note('Whether losing this sensor stops the robot'),
+    'width': Note('Image width the model sees, px', (8, 4096)),
+    'height': Note('Image height the model sees, px', (8, 4096)),
+    'imu.window': Note('IMU samples per tick after resampling', (1, 1024)),
+    'audio.window': Note('Audio samples per tick; at least one control period', (64, 1_048_576)),
+    'beams': Note('LiDAR beams after resampling by angle', (4, 8192)),
+    'angle_min': Note('Angle of the first edge of the field of view, rad', (-6.3, 6.3)),
+    'angle_max': Note('Angle of the last edge of the field of view, rad', (-6.3, 6.3)),
+    'range_min': Note('Ranges below count as this, m', (0.0, 1000.0)),
+    'range_max': Note('Range of no return, m', (0.01, 1000.0)),
+    'z_min': Note('Points lower than this are left out of the scan (point clouds), m'),
+    'z_max': Note('Points higher than this are left out of the scan (point clouds), m'),
+    'sample_rate': Note('Audio samples per second and channel', (1000, 384_000)),
+    'channels': Note('Audio channels the model hears', (1, 16)),
+    'command.kind': Note('twist, twist_stamped or float64_multi_array'),
+    'command.topic': Note('Topic the commands are published on'),
+    'frame_id': Note('Header frame of stamped commands'),
+    'names': Note('Twist fields (linear.x … angular.z), or free names for a multi array'),
+    'lower': Note('Lowest command, one per name (m/s or rad/s for twists)'),
+    'upper': Note('Highest command, one per name (m/s or rad/s for twists)'),
+    'max_acceleration': Note('Largest speeding up while driving, units/s'),
+    'max_deceleration': Note('Largest slowing down while driving, units/s'),
+    'stop_deceleration': Note('Slowing down of a STOP, units/s'),
+    'safe': Note('Command a STOP ends in; zeros for twists'),
+}
+_SENSOR_NOTES = {
+    'rate': Note('Nominal rate of the sensor, Hz', (0.1, 10_000.0)),
+    'topic': Note('Topic of the sensor, relative so that namespaces and remaps work'),
+}
+
+
+def note_of(name: str) -> Note:
+    """Note of a dotted robot parameter name.
+
+    Raises:
+        KeyError: A field of the robot description has no note yet.
+    """
+    last_two, last = '.'.join(name.split('.')[-2:]), name.rpartition('.')[2]
+    if name.startswith('sensors.') and last in _SENSOR_NOTES:
+        return _SENSOR_NOTES[last]
+    return _NOTES.get(last_two) or _NOTES[last]
