@@ -6,8 +6,8 @@ YAML is given to ``ros2 launch``, to the nodes and to the ``liquidspike`` comman
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
+import dataclasses
 from dataclasses import dataclass, field
 import math
 from pathlib import Path
@@ -45,6 +45,8 @@ class SensorSpec:
         rate: Nominal rate, Hz.
         max_age: Age after which the newest sample is masked, s.
         required: Whether losing this sensor stops the robot.
+        max_frozen: Longest time the very same payload may repeat before the sensor counts as
+            frozen and is masked, s; 0 turns the check off (noise-free simulators).
     """
 
     enabled: bool = True
@@ -53,12 +55,19 @@ class SensorSpec:
     rate: float = 10.0
     max_age: float = 0.2
     required: bool = False
+    max_frozen: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of this sensor's array in an ``Observation``."""
+        raise NotImplementedError(f'{type(self).__name__} is abstract')
 
     def _check(self, name: str, allowed: tuple[str, ...]) -> None:
         _require(bool(self.topic), f'{name}.topic', self.topic, 'a topic name')
         _require(self.type in allowed, f'{name}.type', self.type, f'one of {", ".join(allowed)}')
         _require(self.rate > 0, f'{name}.rate', self.rate, 'a rate in Hz above 0')
         _require(self.max_age > 0, f'{name}.max_age', self.max_age, 'seconds above 0')
+        _require(self.max_frozen >= 0, f'{name}.max_frozen', self.max_frozen, 'seconds, 0 = never')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +88,7 @@ class CameraSpec(SensorSpec):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of an ``Observation`` array."""
         return (self.height, self.width, 3)
 
 
@@ -101,6 +111,7 @@ class ImuSpec(SensorSpec):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of an ``Observation`` array."""
         return (6, self.window)
 
 
@@ -109,7 +120,7 @@ class LidarSpec(SensorSpec):
     """A planar LiDAR (or a point cloud projected to one), resampled by angle.
 
     Reaches the model as float32 ``[2, beams]``: range (m) and validity (0 or 1). Beam ``i`` looks
-    along ``angle_min + (i + 0.5) · (angle_max − angle_min) / beams``; the defaults cover the circle.
+    along ``angle_min + (i + 0.5) · (angle_max − angle_min) / beams``; by default all around.
     """
 
     topic: str = 'scan'
@@ -133,6 +144,7 @@ class LidarSpec(SensorSpec):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of an ``Observation`` array."""
         return (2, self.beams)
 
 
@@ -140,7 +152,9 @@ class LidarSpec(SensorSpec):
 class AudioSpec(SensorSpec):
     """PCM audio; the last ``window`` samples as float32 ``[channels, window]`` in [−1, 1].
 
-    ``window`` is at least one control period long, so that no sample is ever skipped.
+    ``window`` is at least one control period long, so that no sample is ever skipped. Where the
+    topic's rate or channel count differ from the model's, ``source_rate`` and ``source_channels``
+    name them (0: the same; a channel count in the message layout goes first).
     """
 
     topic: str = 'audio'
@@ -150,15 +164,23 @@ class AudioSpec(SensorSpec):
     sample_rate: int = 16000
     channels: int = 2
     window: int = 1600
+    source_rate: int = 0
+    source_channels: int = 0
 
     def __post_init__(self) -> None:
         self._check('sensors.audio', AUDIO_TYPES)
-        _require(self.sample_rate >= 1000, 'sensors.audio.sample_rate', self.sample_rate, '>= 1000 Hz')
+        _require(self.sample_rate >= 1000, 'sensors.audio.sample_rate', self.sample_rate,
+                 'at least 1000 Hz')
+        _require(self.source_rate == 0 or 1000 <= self.source_rate <= 768_000,
+                 'sensors.audio.source_rate', self.source_rate, '0 or a rate in [1000, 768000] Hz')
+        _require(0 <= self.source_channels <= 16, 'sensors.audio.source_channels',
+                 self.source_channels, 'in [0, 16]')
         _require(1 <= self.channels <= 16, 'sensors.audio.channels', self.channels, 'in [1, 16]')
         _require(self.window >= 64, 'sensors.audio.window', self.window, 'at least 64 samples')
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of an ``Observation`` array."""
         return (self.channels, self.window)
 
 
@@ -214,6 +236,7 @@ class CommandSpec:
 
     @property
     def width(self) -> int:
+        """Number of action dimensions."""
         return len(self.names)
 
     @property

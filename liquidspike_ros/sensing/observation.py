@@ -39,6 +39,8 @@ class Observation:
             ``[2, beams]``, audio float32 ``[C, window]``. Zeros where not present.
         present: Per sensor, whether its data is fresh enough to act on.
         age: Per sensor, age of the newest sample at the tick, s (``inf`` if none ever came).
+        clock_jumped: Whether the clock jumped (or everything was silent for over a second) since
+            the previous tick: the buffers were cleared, so recurrent state must start afresh too.
     """
 
     stamp: int
@@ -46,6 +48,7 @@ class Observation:
     values: Mapping[str, NDArray[Any]]
     present: Mapping[str, bool]
     age: Mapping[str, float]
+    clock_jumped: bool = False
 
     def __post_init__(self) -> None:
         for value in self.values.values():
@@ -54,7 +57,8 @@ class Observation:
     def equals(self, other: Observation) -> bool:
         """Whether both hold bit-for-bit the same data."""
         return (
-            (self.stamp, self.dt) == (other.stamp, other.dt)
+            (self.stamp, self.dt, self.clock_jumped)
+            == (other.stamp, other.dt, other.clock_jumped)
             and dict(self.present) == dict(other.present)
             and dict(self.age) == dict(other.age)
             and self.values.keys() == other.values.keys()

@@ -1,0 +1,203 @@
+"""What is kept of one sensor between ticks: bounded, and read up to a given arrival only."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+import math
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..robot import AudioSpec, ImuSpec, SensorSpec
+from .resampling import window_means
+
+Array = NDArray[Any]
+NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One accepted sample.
+
+    Attributes:
+        sequence: Running number of acceptance, over all sensors.
+        arrival: When it came, ns.
+        stamp: When it was acquired, ns (the arrival where the message does not say).
+        data: As in ``Sample``.
+        frozen: Whether the same payload has been repeating for longer than ``max_frozen``.
+    """
+
+    sequence: int
+    arrival: int
+    stamp: int
+    data: Array
+    frozen: bool
+
+    def age(self, now: int) -> float:
+        """Seconds since acquisition; a stamp ahead of its arrival buys no time."""
+        return (now - min(self.stamp, self.arrival)) / NANOSECONDS
+
+
+class Buffer(Protocol):
+    """Collects entries; ``read`` moves on to sequence number ``limit``."""
+
+    overflows: int
+
+    def add(self, entry: Entry) -> None:
+        """Keep an entry."""
+
+    def read(self, limit: int) -> tuple[Entry, Array] | None:
+        """The newest entry up to ``limit`` and the value for the policy; None if none ever came."""
+
+    def clear(self) -> None:
+        """Forget everything."""
+
+
+class NewestBuffer:
+    """Camera and LiDAR: the newest sample by stamp."""
+
+    def __init__(self, depth: int = 8) -> None:
+        self._entries: deque[Entry] = deque(maxlen=depth)
+        self._held: Entry | None = None
+        self.overflows = 0
+
+    def add(self, entry: Entry) -> None:
+        """Keep an entry; the oldest goes where there is no room."""
+        self.overflows += len(self._entries) == self._entries.maxlen
+        self._entries.append(entry)
+
+    def read(self, limit: int) -> tuple[Entry, Array] | None:
+        """The newest sample up to ``limit``, or the one held from before."""
+        while self._entries and self._entries[0].sequence <= limit:
+            entry = self._entries.popleft()
+            if self._held is None or entry.stamp >= self._held.stamp:
+                self._held = entry
+        return None if self._held is None else (self._held, self._held.data)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+        self._held = None
+
+
+class WindowBuffer:
+    """IMU: every sample since the last read, resampled to ``[6, window]``.
+
+    Each sample is delivered exactly once, in the first read after its arrival, so one that was
+    late is part of the next window. The window ends at the newest stamp and starts where the one
+    before ended, so that windows join without gap or overlap; the first one, and the first after
+    more than ``max_age`` without samples, starts one sample period before its first sample. Cells
+    are means of the linear interpolation. One new sample gives the line to it from the one before;
+    none repeats the newest value, which is masked once it is older than ``max_age``.
+    """
+
+    def __init__(self, spec: ImuSpec) -> None:
+        self._spec = spec
+        self._entries: deque[Entry] = deque(maxlen=max(64, math.ceil(2 * spec.rate)))
+        self._last: Entry | None = None
+        self.overflows = 0
+
+    def add(self, entry: Entry) -> None:
+        """Keep an entry; the oldest goes where there is no room."""
+        self.overflows += len(self._entries) == self._entries.maxlen
+        self._entries.append(entry)
+
+    def read(self, limit: int) -> tuple[Entry, Array] | None:
+        """The window from the last read up to ``limit``."""
+        fresh = []
+        while self._entries and self._entries[0].sequence <= limit:
+            fresh.append(self._entries.popleft())
+        fresh.sort(key=lambda entry: entry.stamp)
+        before, window = self._last, self._spec.window
+        if fresh and (before is None or fresh[-1].stamp >= before.stamp):
+            self._last = fresh[-1]
+        if self._last is None:
+            return None
+        if not fresh:
+            return self._last, np.repeat(self._last.data[:, None], window, axis=1)
+        return self._last, self._resample(before, fresh)
+
+    def _resample(self, before: Entry | None, fresh: list[Entry]) -> Array:
+        base = fresh[0].stamp
+        times = np.array([entry.stamp - base for entry in fresh], np.float64) / NANOSECONDS
+        values = np.stack([entry.data for entry in fresh], axis=1).astype(np.float64)
+        start, stop = -1.0 / self._spec.rate, float(times[-1])
+        if before is not None:
+            since = (before.stamp - base) / NANOSECONDS
+            if -self._spec.max_age <= since <= 0:
+                start = since
+                times = np.concatenate(([since], times))
+                values = np.concatenate((before.data[:, None], values), axis=1)
+        # Duplicate of the sample before, or a late one on its own: there is no span to cover.
+        start = min(start, stop - 0.1 / self._spec.rate)
+        return window_means(times, values, start, stop, self._spec.window).astype(np.float32)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+        self._last = None
+
+
+class RingBuffer:
+    """Audio: the last ``window`` samples received, silence where there are none yet.
+
+    After a gap of more than ``max_age`` the window starts from silence again: sound from before the
+    gap joined to sound after it would be a click that nobody made.
+    """
+
+    def __init__(self, spec: AudioSpec) -> None:
+        self._spec = spec
+        self._entries: deque[Entry] = deque()
+        self._starts: set[int] = set()
+        self._length = 0
+        self.overflows = 0
+
+    def add(self, entry: Entry) -> None:
+        """Keep an entry; the oldest goes where there is no room."""
+        window = self._spec.window
+        if self._entries and entry.arrival - self._entries[-1].arrival > (
+                self._spec.max_age * NANOSECONDS):
+            self._starts.add(entry.sequence)
+        if entry.data.shape[1] > window:
+            entry = Entry(entry.sequence, entry.arrival, entry.stamp,
+                          entry.data[:, -window:].copy(), entry.frozen)
+        self._entries.append(entry)
+        self._length += entry.data.shape[1]
+        # Four windows: a reader that is up to three windows late still finds its own.
+        while self._length - self._entries[0].data.shape[1] >= 4 * window:
+            gone = self._entries.popleft()
+            self._length -= gone.data.shape[1]
+            self._starts.discard(gone.sequence)
+
+    def read(self, limit: int) -> tuple[Entry, Array] | None:
+        """The last window up to ``limit``; may be read again."""
+        newest: Entry | None = None
+        value = np.zeros(self._spec.shape, np.float32)
+        end = self._spec.window
+        for entry in reversed(self._entries):
+            if entry.sequence > limit:
+                continue
+            newest = newest or entry
+            size = min(entry.data.shape[1], end)
+            value[:, end - size:end] = entry.data[:, entry.data.shape[1] - size:]
+            end -= size
+            if end == 0 or entry.sequence in self._starts:
+                break
+        return None if newest is None else (newest, value)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+        self._starts.clear()
+        self._length = 0
+
+
+def make_buffer(spec: SensorSpec) -> Buffer:
+    """The buffer that serves a sensor of this kind."""
+    if isinstance(spec, ImuSpec):
+        return WindowBuffer(spec)
+    if isinstance(spec, AudioSpec):
+        return RingBuffer(spec)
+    return NewestBuffer()

@@ -1,0 +1,86 @@
+"""Messages in, ticks out: the calls that the live node and the bag reader both make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..robot import RobotSpec
+from .converters import convert
+from .observation import InvalidSample, Observation
+from .schedule import TickSchedule
+from .synchronizer import Synchronizer
+
+
+class Intake:
+    """Converter, synchroniser and schedule behind two calls.
+
+    Attributes:
+        synchronizer: Takes the snapshots and counts what was refused.
+        schedule: Makes the ticks.
+    """
+
+    def __init__(self, robot: RobotSpec) -> None:
+        self._robot = robot
+        self._specs = robot.sensors
+        self.synchronizer = Synchronizer(robot)
+        self.schedule = TickSchedule(robot)
+
+    def time(self, now: int) -> list[int]:
+        """The ticks that the clock makes by ``now``, earliest first."""
+        ticks = []
+        while (tick := self.schedule.on_time(now)) is not None:
+            self.synchronizer.mark(tick)
+            ticks.append(tick)
+        return ticks
+
+    def message(self, now: int, sensor: str, type_name: str, msg: Any) -> list[int]:
+        """Take a message that arrived at ``now``.
+
+        A message that cannot be used is counted with its reason (``synchronizer.health()``) and
+        otherwise ignored, as a robot must go on without it.
+
+        Returns:
+            Ticks that are due: those of the clock before this message, then the one it makes.
+        """
+        ticks = self.time(now)
+        try:
+            sample = convert(msg, type_name, self._specs[sensor])
+        except InvalidSample as error:
+            self.synchronizer.reject(sensor, str(error))
+            return ticks
+        try:
+            self.synchronizer.add(sensor, sample, now)
+        except InvalidSample:  # counted by the synchroniser
+            return ticks
+        made = self.schedule.on_sample(sensor, sample.stamp, now)
+        if made is not None:
+            self.synchronizer.mark(made)
+            ticks.append(made)
+        return ticks
+
+    def reset(self) -> None:
+        """As at the start."""
+        self.synchronizer.reset()
+        self.schedule.reset()
+
+
+def observe(events: Iterable[tuple[int, str, str, Any]], robot: RobotSpec) -> Iterator[Observation]:
+    """Observations from recorded events, exactly as the live node sees them.
+
+    Messages that cannot be used are left out, as they are live; sensors the robot does not have
+    or does not use are skipped.
+
+    Args:
+        events: (arrival in ns, sensor name, interface type, message) in order of arrival.
+        robot: What to make of them.
+    """
+    intake = Intake(robot)
+    for now, sensor, type_name, msg in events:
+        if sensor not in robot.sensors:
+            continue
+        # Ticks before this message first: were it to show a clock jump, their data would be gone.
+        for tick in intake.time(now):
+            yield intake.synchronizer.snapshot(tick)
+        for tick in intake.message(now, sensor, type_name, msg):
+            yield intake.synchronizer.snapshot(tick)
