@@ -1,0 +1,121 @@
+"""What the observer of a demo kept: everything the summary and the pictures are made from."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Item = TypeVar('Item')
+
+
+class Timeline(Generic[Item]):
+    """Items in order of time (ns), to be asked for what was newest at a time."""
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.items: list[Item] = []
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def add(self, time: int, item: Item) -> None:
+        """Add an item; one that comes late by a little is put in its place."""
+        if not self.times or time >= self.times[-1]:
+            self.times.append(time)
+            self.items.append(item)
+            return
+        place = bisect_right(self.times, time)
+        self.times.insert(place, time)
+        self.items.insert(place, item)
+
+    def at(self, time: int) -> Item | None:
+        """The newest item not later than ``time``."""
+        place = bisect_right(self.times, time)
+        return self.items[place - 1] if place else None
+
+    def between(self, begin: int, end: int) -> tuple[list[int], list[Item]]:
+        """Times and items in ``(begin, end]``."""
+        first, last = bisect_right(self.times, begin), bisect_right(self.times, end)
+        return self.times[first:last], self.items[first:last]
+
+    def index_of(self, time: int) -> int | None:
+        """Place of the item of exactly this time."""
+        place = bisect_left(self.times, time)
+        return place if place < len(self.times) and self.times[place] == time else None
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One LiDAR turn: ranges ``[N]`` in m, NaN where nothing came back; angles ``[N]`` in rad."""
+
+    ranges: NDArray[np.float32]
+    angles: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One step of the policy, as it publishes it.
+
+    Attributes:
+        weights: Fusion weight per modality.
+        attention: ``[M, M]`` mean over heads, row attends to column; None for other strategies.
+        spikes: Spike rate ``[units]`` in [0, 1] per modality.
+        present: Whether the modality was fresh enough to act on.
+        gate: State of the safety gate.
+        latency: From the stamp of the newest camera frame to the command, s; NaN if unknown.
+    """
+
+    weights: dict[str, float]
+    attention: NDArray[np.float32] | None
+    spikes: dict[str, NDArray[np.float32]]
+    present: dict[str, bool]
+    gate: str = ''
+    latency: float = float('nan')
+
+
+@dataclass
+class Recording:
+    """A demo as seen from outside. Times are ns of simulated time unless a name says ``wall``.
+
+    Attributes:
+        seed: Of the arena.
+        images: Camera frames ``[H, W, 3]`` RGB by stamp.
+        scans: LiDAR turns by stamp.
+        sounds: Chunks ``[2, n]`` in [−1, 1] by arrival.
+        commands: Physical commands (m/s, rad/s) by arrival.
+        poses: True x, y, yaw (m, m, rad) by stamp.
+        ticks: Steps of the policy by the time of the tick.
+        command_wall: When each command left its publisher, ns of the system clock.
+        clock_wall: When simulated time (key) was announced, ns of the system clock.
+        status: Newest status of the simulator.
+        cpu: Processor time over wall time per process, 1 is one core.
+    """
+
+    seed: int
+    images: Timeline[NDArray[np.uint8]] = field(default_factory=Timeline)
+    scans: Timeline[Scan] = field(default_factory=Timeline)
+    sounds: Timeline[NDArray[np.float32]] = field(default_factory=Timeline)
+    commands: Timeline[tuple[float, float]] = field(default_factory=Timeline)
+    poses: Timeline[tuple[float, float, float]] = field(default_factory=Timeline)
+    ticks: Timeline[Tick] = field(default_factory=Timeline)
+    command_wall: list[int] = field(default_factory=list)
+    clock_wall: Timeline[int] = field(default_factory=Timeline)
+    status: dict[str, Any] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def begin(self) -> int:
+        """Time of the first command that moves, ns; of the first pose if there was none."""
+        for time, (v, w) in zip(self.commands.times, self.commands.items, strict=True):
+            if v or w:
+                return time
+        return self.poses.times[0] if self.poses.times else 0
+
+    @property
+    def outcome(self) -> str:
+        """``arrived``, ``wrong_beacon``, ``timeout``, or empty while undecided."""
+        return str(self.status.get('outcome', ''))
