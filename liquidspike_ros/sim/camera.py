@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .graphics import paint
+from .graphics import paint, require_backend
 from .messages import image_message
 from .robot_model import CAMERA_HEIGHT, CAMERA_WIDTH
 from .world import World
@@ -27,9 +27,13 @@ class Camera:
     Args:
         seed: Of the episode.
         width, height: Pixels.
+
+    Raises:
+        GraphicsError: No GL library works here; says what to install.
     """
 
     def __init__(self, seed: int, width: int = CAMERA_WIDTH, height: int = CAMERA_HEIGHT) -> None:
+        require_backend()
         self._rng = np.random.Generator(np.random.PCG64([seed, 0xCA3E]))
         balance = self._rng.uniform(1 - _BALANCE, 1 + _BALANCE, size=3)
         self._gain = (balance * self._rng.uniform(*_EXPOSURE)).astype(np.float32)
@@ -41,9 +45,6 @@ class Camera:
 
         Returns:
             sensor_msgs/Image, rgb8.
-
-        Raises:
-            GraphicsError: No GL library works here; says what to install.
         """
         pixels = np.empty(self._shape, dtype=np.uint8)
         paint(world.model, world.at(stamp_ns), 0, pixels)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import importlib
 import os
 import threading
 from typing import Any
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _PLATFORM_DEVICE = 0x313F  # EGL_PLATFORM_DEVICE_EXT
-_INSTALL = 'sudo apt-get install -y libegl1 libgl1-mesa-dri  (or: libosmesa6)'
+_BACKENDS = ('egl', 'osmesa', 'glfw')
+_INSTALL = 'sudo apt-get install -y libegl1 libgl1 libgl1-mesa-dri'
 _local = threading.local()
 
 
@@ -41,6 +43,19 @@ def choose_backend() -> str:
         chosen = 'egl' if _egl_works() else 'osmesa' if _osmesa_works() else 'disable'
         os.environ['MUJOCO_GL'] = chosen
     return chosen
+
+
+def require_backend() -> str:
+    """The backend pictures are drawn with.
+
+    Raises:
+        GraphicsError: There is none; says what to install.
+    """
+    backend = choose_backend()
+    if backend not in _BACKENDS:
+        raise GraphicsError(f'MUJOCO_GL: got {backend!r}, which draws nothing, expected one of '
+                            f'{", ".join(_BACKENDS)}; without GL libraries: {_INSTALL}')
+    return backend
 
 
 def _egl_works() -> bool:
@@ -137,22 +152,14 @@ class _Painter:
 
 
 def _open_context() -> Any:
-    backend = choose_backend()
+    backend = require_backend()
     try:
-        if backend == 'egl':
-            from mujoco.egl import GLContext
-        elif backend == 'osmesa':
-            from mujoco.osmesa import GLContext
-        else:
-            raise GraphicsError(f'MUJOCO_GL={backend!r} cannot draw without a display, '
-                                f'expected egl or osmesa; install one: {_INSTALL}')
-        return GLContext(640, 480)
-    except GraphicsError:
-        raise
+        return importlib.import_module(f'mujoco.{backend}').GLContext(640, 480)
     # What the GL bindings raise for a missing library depends on how they fail to find it.
     except (ImportError, RuntimeError, AttributeError, OSError) as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise GraphicsError(f'MUJOCO_GL={backend!r}: {cause}; install it: {_INSTALL}') from None
+        raise GraphicsError(
+            f'MUJOCO_GL={backend}: {cause}; without GL libraries: {_INSTALL}') from None
 
 
 def paint(model: Any, data: Any, camera: int, out: NDArray[np.uint8]) -> None:

@@ -22,7 +22,8 @@ CAMERA_HORIZONTAL_FOV = math.pi / 2
 CAMERA_VERTICAL_FOV = 2 * math.atan(
     math.tan(CAMERA_HORIZONTAL_FOV / 2) * CAMERA_HEIGHT / CAMERA_WIDTH)
 
-_MAX_TORQUE = 1.0  # N m a wheel: about 5 m/s² for the whole robot, below what the tyres hold
+_MAX_TORQUE = 1.0  # N m a wheel: about 5 m/s² for the whole robot, about what the tyres hold
+_MAX_SPEED = 20.0  # rad/s, that is 1 m/s
 _SERVO_GAIN = 0.25  # N m s/rad: with half the robot's mass on each wheel, a lag of about 40 ms
 
 
@@ -38,7 +39,7 @@ def robot_body(start: tuple[float, float, float]) -> str:
         f'<joint name="{side}_wheel" type="hinge" axis="0 1 0" damping="0.002" armature="0.001"/>'
         f'<geom name="{side}_wheel" type="ellipsoid" euler="90 0 0" group="1" mass="0.25" '
         f'size="{WHEEL_RADIUS} {WHEEL_RADIUS} 0.014" condim="4" priority="1" '
-        f'friction="0.9 0.002 0.0001" rgba="0.1 0.1 0.1 1"/></body>'
+        f'friction="0.6 0.002 0.0001" rgba="0.1 0.1 0.1 1"/></body>'
         for side, sign in (('left', 1), ('right', -1)))
     casters = ''.join(
         f'<geom name="caster_{i}" type="sphere" pos="{cx} {cy} 0.021" size="0.02" group="1" '
@@ -63,7 +64,7 @@ def robot_body(start: tuple[float, float, float]) -> str:
 
 ROBOT_ACTUATORS = ''.join(
     f'<velocity name="{side}_wheel" joint="{side}_wheel" kv="{_SERVO_GAIN}" '
-    f'forcerange="-{_MAX_TORQUE} {_MAX_TORQUE}"/>'
+    f'ctrlrange="-{_MAX_SPEED} {_MAX_SPEED}" forcerange="-{_MAX_TORQUE} {_MAX_TORQUE}"/>'
     for side in ('left', 'right'))
 
 ROBOT_SENSORS = """

@@ -55,6 +55,9 @@ class Simulation:
         camera: Whether to draw pictures; without them no GL library is needed.
         time_limit: After which the episode is lost, s.
 
+    Raises:
+        GraphicsError: Pictures are wanted and no GL library works here; says what to install.
+
     Attributes:
         layout: The arena.
         now_ns: Simulation time reached, ns.
@@ -78,8 +81,7 @@ class Simulation:
     def _make_streams(self, camera: bool) -> list[_Stream]:
         """All outputs; their order is the order of what falls on the same instant."""
         world, seed = self.world, self.seed
-        imu, lidar, eye = Imu(seed), Lidar(seed), Camera(seed)
-        odometry = WheelOdometry(world, seed)
+        imu, lidar, odometry = Imu(seed), Lidar(seed), WheelOdometry(world, seed)
         streams = [
             _Stream('clock', 'rosgraph_msgs/msg/Clock', 100, 10_000_000, clock_message),
             _Stream('imu', 'sensor_msgs/msg/Imu', 200, 5_000_000,
@@ -92,6 +94,7 @@ class Simulation:
             _Stream('audio', 'std_msgs/msg/Int16MultiArray', 50, 23_100_000, self._hear),
         ]
         if camera:
+            eye = Camera(seed)
             streams.append(_Stream('camera/image_raw', 'sensor_msgs/msg/Image', 15, 13_100_000,
                                    lambda t: eye.measure(world, t)))
         return streams
@@ -150,7 +153,6 @@ class Simulation:
 
         Raises:
             ValueError: ``until_ns`` lies in the past.
-            GraphicsError: A picture is due and no GL library works here.
         """
         if until_ns < self.now_ns:
             raise ValueError(f'until_ns: got {until_ns}, expected at least now ({self.now_ns})')

@@ -60,7 +60,7 @@ class World:
         mujoco.mj_step1(self.model, self.data)
 
     def _vary(self, rng: np.random.Generator) -> None:
-        grip = float(rng.uniform(0.75, 1.0))
+        grip = float(rng.uniform(0.45, 0.75))
         for side in ('left_wheel', 'right_wheel'):
             self.model.geom(side).friction[0] = grip
         stiffness = float(rng.uniform(0.8, 1.2))
