@@ -1,0 +1,232 @@
+"""Closed-form continuous-time (CfC) cells: explicit state, irregular timespans in seconds.
+
+With ``z`` the backbone of ``[x, h]`` and ``t`` the timespan, the three modes are::
+
+    default   h' = tanh(f1(z)) · (1 − g) + tanh(f2(z)) · g,   g = σ(a(z) · t + b(z))
+    no_gate   h' = tanh(f1(z)) + tanh(f2(z)) · g
+    pure      h' = A − A · exp(−t · (|w| + |f1(z)|)) · f1(z)
+
+The four heads f1, f2, a, b are one matrix product, and the input's half of the first layer is
+computed for all ticks at once, before time is walked through.
+
+Source: Hasani et al., 'Closed-form continuous-time neural networks', Nature Machine Intelligence
+4, 2022. Names and values follow ``ncps.torch.CfCCell``, whose ``state_dict`` loads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn, Tensor
+from torch.nn import functional
+
+from .neurons import BACKENDS
+
+MODES = ('default', 'pure', 'no_gate')
+HEADS = ('ff1', 'ff2', 'time_a', 'time_b')
+
+
+class LeCunTanh(nn.Module):
+    """``1.7159 · tanh(0.666 · x)``, the backbone activation of ncps."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply elementwise."""
+        return 1.7159 * torch.tanh(0.666 * x)
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    'lecun_tanh': LeCunTanh,
+    'tanh': nn.Tanh,
+    'relu': nn.ReLU,
+    'silu': nn.SiLU,
+    'gelu': nn.GELU,
+}
+
+
+def timespans_like(dt: Tensor | float, batch: int, ticks: int, like: Tensor) -> Tensor:
+    """Bring timespans to ``[B, T, 1]``.
+
+    Args:
+        dt: Seconds: a number, ``[B]`` (the same for all ticks), ``[B, T]`` or ``[B, T, 1]``.
+        batch: ``B``.
+        ticks: ``T``.
+        like: Tensor whose device and dtype the result takes.
+
+    Raises:
+        ValueError: Another shape.
+    """
+    spans = torch.as_tensor(dt, dtype=like.dtype, device=like.device)
+    shape = tuple(spans.shape)
+    if shape == (batch, ticks):
+        return spans.unsqueeze(-1)
+    if shape == (batch,):
+        return spans.view(batch, 1, 1).expand(batch, ticks, 1)
+    if shape == ():
+        return spans.expand(batch, ticks, 1)
+    if shape == (batch, ticks, 1):
+        return spans
+    raise ValueError(
+        f'dt: got shape {shape}, expected a number, ({batch},), ({batch}, {ticks}) '
+        f'or ({batch}, {ticks}, 1)'
+    )
+
+
+class CfC(nn.Module):
+    """A CfC layer; holds parameters, never state.
+
+    Args:
+        input_size: Width ``I`` of the input.
+        units: Width ``H`` of the hidden state.
+        mode: ``'default'``, ``'pure'`` or ``'no_gate'``.
+        backbone_units: Width of the backbone layers.
+        backbone_layers: How many; 0 lets the heads see ``[x, h]`` directly.
+        activation: Backbone activation, one of ``ACTIVATIONS``.
+        dt_scale: Timespan units per second. With the control rate in Hz here, one tick on time is
+            a timespan of 1, the value the cell was designed around.
+        backend: ``'fused'``, or ``'reference'`` for stock ``ncps.torch.CfCCell`` (slow, for checks).
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        units: int,
+        *,
+        mode: str = 'default',
+        backbone_units: int = 128,
+        backbone_layers: int = 1,
+        activation: str = 'lecun_tanh',
+        dt_scale: float = 15.0,
+        backend: str = 'fused',
+    ) -> None:
+        super().__init__()
+        for name, value, options in (
+            ('mode', mode, MODES),
+            ('activation', activation, tuple(ACTIVATIONS)),
+            ('backend', backend, BACKENDS),
+        ):
+            if value not in options:
+                raise ValueError(f'{name}: got {value!r}, expected one of {", ".join(options)}')
+        for name, value, least in (
+            ('input_size', input_size, 1),
+            ('units', units, 1),
+            ('backbone_units', backbone_units, 1),
+            ('backbone_layers', backbone_layers, 0),
+        ):
+            if value < least:
+                raise ValueError(f'{name}: got {value!r}, expected at least {least}')
+        if not dt_scale > 0:
+            raise ValueError(f'dt_scale: got {dt_scale!r}, expected a number above 0')
+        self.input_size, self.units, self.mode = input_size, units, mode
+        self.backbone_units, self.backbone_layers = backbone_units, backbone_layers
+        self.activation, self.dt_scale, self.backend = activation, dt_scale, backend
+        self._build()
+
+    def _build(self) -> None:
+        width = self.input_size + self.units
+        layers: list[nn.Module] = []
+        for _ in range(self.backbone_layers):
+            layers += [nn.Linear(width, self.backbone_units), ACTIVATIONS[self.activation]()]
+            width = self.backbone_units
+        self.backbone = nn.Sequential(*layers)
+        self.head_names = HEADS[:1] if self.mode == 'pure' else HEADS
+        self.heads = nn.Linear(width, len(self.head_names) * self.units)
+        for layer in self.backbone:
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+        for head in self.heads.weight.data.split(self.units):
+            nn.init.xavier_uniform_(head)
+        if self.mode == 'pure':
+            self.w_tau = nn.Parameter(torch.zeros(1, self.units))
+            self.A = nn.Parameter(torch.ones(1, self.units))
+
+    def forward(
+        self, inputs: Tensor, hx: Tensor | None = None, timespans: Tensor | float | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Walk through a sequence.
+
+        Args:
+            inputs: ``[B, T, I]``.
+            hx: Hidden state ``[B, H]``; rest (zeros) if None.
+            timespans: Seconds, in any form ``timespans_like`` takes; one nominal tick if None.
+
+        Returns:
+            Hidden states ``[B, T, H]`` and the last one ``[B, H]``.
+        """
+        batch, ticks = inputs.shape[:2]
+        if hx is None:
+            hx = inputs.new_zeros(batch, self.units)
+        dt = 1.0 / self.dt_scale if timespans is None else timespans
+        spans = timespans_like(dt, batch, ticks, inputs) * self.dt_scale
+        if self.backend == 'reference':
+            from .reference import cfc_reference
+
+            return cfc_reference(self._upstream_arguments(), self.upstream_weights(),
+                                 inputs, hx, spans)
+        return self._fused(inputs, hx, spans)
+
+    def _fused(self, inputs: Tensor, hx: Tensor, spans: Tensor) -> tuple[Tensor, Tensor]:
+        first = self.backbone[0] if self.backbone_layers else self.heads
+        assert isinstance(first, nn.Linear)
+        weight_x, weight_h = first.weight.split([self.input_size, self.units], dim=1)
+        projected = functional.linear(inputs, weight_x, first.bias)  # [B, T, first layer]
+        recurrent = weight_h.t()
+        deeper = self.backbone[1:]
+        states = []
+        for drive, span in zip(projected.unbind(1), spans.unbind(1), strict=True):
+            z = torch.addmm(drive, hx, recurrent)
+            heads = self.heads(deeper(z)) if self.backbone_layers else z
+            hx = self._interpolate(heads, span)
+            states.append(hx)
+        return torch.stack(states, 1), hx
+
+    def _interpolate(self, heads: Tensor, span: Tensor) -> Tensor:
+        """Solve the cell at the end of ``span [B, 1]`` from ``heads [B, 4H]`` (``[B, H]``)."""
+        if self.mode == 'pure':
+            decay = torch.exp(-span * (self.w_tau.abs() + heads.abs()))
+            return self.A - self.A * decay * heads
+        ends, times = heads.split(2 * self.units, dim=1)
+        start, end = torch.tanh(ends).chunk(2, dim=1)
+        time_a, time_b = times.chunk(2, dim=1)
+        gate = torch.sigmoid(torch.addcmul(time_b, time_a, span))
+        if self.mode == 'no_gate':
+            return torch.addcmul(start, end, gate)
+        return torch.lerp(start, end, gate)
+
+    def upstream_weights(self) -> dict[str, Tensor]:
+        """The parameters under the names of ``ncps.torch.CfCCell``; gradients flow through."""
+        weights = {f'backbone.{name}': value for name, value in self.backbone.named_parameters()}
+        for part, whole in (('weight', self.heads.weight), ('bias', self.heads.bias)):
+            pieces = whole.split(self.units)
+            weights |= {f'{n}.{part}': p for n, p in zip(self.head_names, pieces, strict=True)}
+        if self.mode == 'pure':
+            weights |= {'w_tau': self.w_tau, 'A': self.A}
+        return weights
+
+    def _upstream_arguments(self) -> dict[str, Any]:
+        return {
+            'input_size': self.input_size,
+            'hidden_size': self.units,
+            'mode': self.mode,
+            'backbone_activation': self.activation,
+            'backbone_units': self.backbone_units,
+            'backbone_layers': self.backbone_layers,
+        }
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Accept the four separate heads of ``ncps.torch.CfCCell`` as well as the fused ones."""
+        for part in ('weight', 'bias'):
+            names = [f'{prefix}{head}.{part}' for head in self.head_names]
+            if all(name in state_dict for name in names):
+                pieces = [state_dict.pop(name) for name in names]
+                state_dict[f'{prefix}heads.{part}'] = torch.cat(pieces)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def extra_repr(self) -> str:
+        return (f'{self.input_size}, {self.units}, mode={self.mode!r}, '
+                f'dt_scale={self.dt_scale:g}, backend={self.backend!r}')

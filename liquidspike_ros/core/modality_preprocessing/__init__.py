@@ -1,0 +1,9 @@
+"""Preprocessors: one raw input in, one feature vector per sample out."""
+
+from __future__ import annotations
+
+from .audio import AudioPreprocessor
+from .sensor import LidarPreprocessor, SensorPreprocessor
+from .vision import VisionPreprocessor
+
+__all__ = ['AudioPreprocessor', 'LidarPreprocessor', 'SensorPreprocessor', 'VisionPreprocessor']

@@ -1,0 +1,189 @@
+"""Images to features: three convolutional trunks, all of which keep where things are.
+
+Each trunk ends in a small spatial grid that is flattened, not averaged away, so the bearing of
+what is seen reaches the linear layer.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn, Tensor
+
+ARCHITECTURES = ('resnet', 'efficient', 'simple')
+# Rows and columns kept of the image plane. A robot turns towards what it sees: columns matter.
+GRIDS = {'resnet': (2, 3), 'efficient': (3, 5), 'simple': (4, 12)}
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions around a shortcut (He et al., 2016); torchvision's parameter names."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, inputs, H, W]`` -> ``[B, outputs, H / stride, W / stride]``."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        y = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(y)) + shortcut)
+
+
+class ResNet18(nn.Module):
+    """The trunk of ResNet-18 (He et al., CVPR 2016): stride 32, 512 channels.
+
+    Parameter names are torchvision's, so ``load_state_dict(weights, strict=False)`` takes
+    everything of a torchvision ``resnet18`` but its classifier ``fc``.
+    """
+
+    channels = 512
+
+    def __init__(self, input_channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(input_channels, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
+        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
+        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
+        self.layer4 = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, H, W]`` -> ``[B, 512, H / 32, W / 32]``."""
+        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+
+
+class InvertedResidual(nn.Module):
+    """Expand, depthwise 3×3, project, shortcut (Sandler et al., MobileNetV2, CVPR 2018).
+
+    GroupNorm instead of BatchNorm: nothing depends on the rest of the batch, so frames of one
+    robot cannot leak into those of another and training sees what deployment computes.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        self.residual = stride == 1 and inputs == outputs
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs, hidden, 1, bias=False),
+            nn.GroupNorm(8, hidden),
+            nn.SiLU(),
+            nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False),
+            nn.GroupNorm(8, hidden),
+            nn.SiLU(),
+            nn.Conv2d(hidden, outputs, 1, bias=False),
+            nn.GroupNorm(8, outputs),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, inputs, H, W]`` -> ``[B, outputs, H / stride, W / stride]``."""
+        return x + self.layers(x) if self.residual else self.layers(x)
+
+
+class EfficientTrunk(nn.Module):
+    """A MobileNetV2-class trunk: stride 32, 128 channels, 0.2 GFLOP at 224×224."""
+
+    channels = 128
+
+    def __init__(self, input_channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [
+            nn.Conv2d(input_channels, 16, 3, 2, 1, bias=False), nn.GroupNorm(8, 16), nn.SiLU()
+        ]
+        width = 16
+        for outputs, stride, expansion, repeats in (
+            (16, 2, 2, 1), (24, 2, 4, 2), (40, 2, 4, 2), (80, 2, 4, 3), (128, 1, 4, 1)
+        ):
+            for index in range(repeats):
+                block = InvertedResidual(width, outputs, stride if index == 0 else 1, expansion)
+                layers.append(block)
+                width = outputs
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, H, W]`` -> ``[B, 128, H / 32, W / 32]``."""
+        return self.layers(x)
+
+
+class SimpleTrunk(nn.Module):
+    """Three convolutions, stride 8, 32 channels: 7 MFLOP at 96×72, 52 MFLOP at 224×224."""
+
+    channels = 32
+
+    def __init__(self, input_channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(input_channels, 24, 8, 4, 2), nn.SiLU(),
+            nn.Conv2d(24, 32, 3, 2, 1), nn.SiLU(),
+            nn.Conv2d(32, 32, 3, 1, 1), nn.SiLU(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, H, W]`` -> ``[B, 32, H / 8, W / 8]``."""
+        return self.layers(x)
+
+
+class VisionPreprocessor(nn.Module):
+    """Images ``[B, C, H, W]`` in [0, 1] to features ``[B, output_dim]``, normalised inside.
+
+    Args:
+        input_channels: ``C``.
+        output_dim: Width of the features.
+        architecture: ``'resnet'`` (ResNet-18), ``'efficient'`` (MobileNet class) or ``'simple'``.
+        grid: Rows and columns of the image plane kept; the architecture's own if None.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    def __init__(
+        self,
+        input_channels: int = 3,
+        output_dim: int = 2048,
+        architecture: str = 'efficient',
+        grid: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        if architecture not in ARCHITECTURES:
+            raise ValueError(f'architecture: got {architecture!r}, '
+                             f'expected one of {", ".join(ARCHITECTURES)}')
+        if input_channels < 1:
+            raise ValueError(f'input_channels: got {input_channels!r}, expected at least 1')
+        self.input_channels, self.output_dim = input_channels, output_dim
+        self.architecture = architecture
+        self.grid = GRIDS[architecture] if grid is None else grid
+        trunks: dict[str, type[ResNet18] | type[EfficientTrunk] | type[SimpleTrunk]] = {
+            'resnet': ResNet18, 'efficient': EfficientTrunk, 'simple': SimpleTrunk
+        }
+        self.backbone = trunks[architecture](input_channels)
+        self.head = nn.Linear(self.backbone.channels * self.grid[0] * self.grid[1], output_dim)
+        # ImageNet statistics, so that torchvision weights see what they were trained on.
+        mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+        if input_channels != 3:
+            mean, std = [0.45] * input_channels, [0.225] * input_channels
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer('mean', torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``[B, C, H, W]`` in [0, 1] -> ``[B, output_dim]``.
+
+        Raises:
+            ValueError: Another shape.
+        """
+        if images.dim() != 4 or images.shape[1] != self.input_channels:
+            raise ValueError(f'images: got shape {tuple(images.shape)}, '
+                             f'expected [B, {self.input_channels}, H, W]')
+        normalised = (images - self.mean) / self.std
+        # oneDNN's convolutions are about twice as fast on channels-last at these channel counts.
+        maps = self.backbone(normalised.contiguous(memory_format=torch.channels_last))
+        cells = nn.functional.adaptive_avg_pool2d(maps, self.grid)
+        return nn.functional.silu(self.head(cells.flatten(1)))

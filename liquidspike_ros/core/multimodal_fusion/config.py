@@ -1,0 +1,152 @@
+"""What a modality is: its kind, its sizes, its preprocessor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from torch import nn
+
+BACKBONES = ('cfc',)
+
+
+class ModalityType(Enum):
+    """What kind of signal a modality carries; CUSTOM for anything of the user's own."""
+
+    VISION = 'vision'
+    AUDIO = 'audio'
+    TEXT = 'text'
+    SENSOR = 'sensor'
+    VIDEO = 'video'
+    CUSTOM = 'custom'
+
+
+class FusionStrategy(Enum):
+    """Where the modalities meet; see ``strategies``."""
+
+    EARLY = 'early'
+    LATE = 'late'
+    HYBRID = 'hybrid'
+    HIERARCHICAL = 'hierarchical'
+
+
+def parse_enum(name: str, value: object, kind: type[Enum]) -> Any:
+    """Return the member of ``kind`` that ``value`` is or names.
+
+    Raises:
+        ValueError: It is neither a member nor the name of one.
+    """
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, str) and value.lower() in [member.value for member in kind]:
+        return kind(value.lower())
+    options = ', '.join(repr(member.value) for member in kind)
+    raise ValueError(f'{name}: got {value!r}, expected a {kind.__name__} or one of {options}')
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModalityConfig:
+    """One modality of a ``MultiModalFusionNetwork``.
+
+    Attributes:
+        type: Kind of signal.
+        input_dim: Width of the preprocessed features, or of the raw input without preprocessor.
+        encoder_dim: Width of the encoded features; the same for all modalities of a network.
+        liquid_units: Units of the liquid cell.
+        spiking_units: Neurons of the spike encoder.
+        num_spike_steps: Spike steps per control tick.
+        beta: Initial membrane decay per spike step, in [0, 1].
+        backbone: Liquid cell, ``'cfc'``.
+        dropout: Dropout of the encoded features, in [0, 1).
+        preprocessing: Any module from the raw input ``[B, …]`` to ``[B, input_dim]``.
+    """
+
+    type: ModalityType
+    input_dim: int
+    encoder_dim: int = 512
+    liquid_units: int = 256
+    spiking_units: int = 128
+    num_spike_steps: int = 32
+    beta: float = 0.95
+    backbone: str = 'cfc'
+    dropout: float = 0.1
+    preprocessing: nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'type', parse_enum('type', self.type, ModalityType))
+        for name in ('input_dim', 'encoder_dim', 'liquid_units', 'spiking_units',
+                     'num_spike_steps'):
+            value = getattr(self, name)
+            _require(_is_int(value) and value >= 1, name, value, 'a whole number above 0')
+        _require(_is_number(self.beta) and 0 <= self.beta <= 1, 'beta', self.beta,
+                 'a number in [0, 1]')
+        _require(_is_number(self.dropout) and 0 <= self.dropout < 1, 'dropout', self.dropout,
+                 'a number in [0, 1)')
+        _require(self.backbone in BACKBONES, 'backbone', self.backbone,
+                 f'one of {", ".join(BACKBONES)}')
+        _require(self.preprocessing is None or isinstance(self.preprocessing, nn.Module),
+                 'preprocessing', self.preprocessing, 'an nn.Module or None')
+        width = getattr(self.preprocessing, 'output_dim', self.input_dim)
+        _require(width == self.input_dim, 'input_dim', self.input_dim,
+                 f'{width}, the output_dim of preprocessing')
+
+    @classmethod
+    def parse(cls, name: str, value: ModalityConfig | Mapping[str, Any]) -> ModalityConfig:
+        """Read the dataclass or its dict form.
+
+        Raises:
+            ValueError: Names the modality and key, what was got and what was expected.
+        """
+        if isinstance(value, ModalityConfig):
+            return value
+        if not isinstance(value, Mapping):
+            raise ValueError(f'modality {name!r}: got {type(value).__name__}, '
+                             f'expected a ModalityConfig or a dict')
+        fields = dataclasses.fields(cls)
+        unknown = [key for key in value if key not in {field.name for field in fields}]
+        if unknown:
+            raise ValueError(f'modality {name!r}: got unknown key {unknown[0]!r}, '
+                             f'expected keys among {", ".join(field.name for field in fields)}')
+        required = [field.name for field in fields if field.default is dataclasses.MISSING]
+        missing = [key for key in required if key not in value]
+        if missing:
+            raise ValueError(f'modality {name!r}: key {missing[0]!r} is missing, '
+                             f'expected {", ".join(required)} at least')
+        try:
+            return cls(**value)
+        except ValueError as error:
+            raise ValueError(f'modality {name!r}: {error}') from None
+
+
+def parse_modalities(
+    configs: Mapping[str, ModalityConfig | Mapping[str, Any]],
+) -> dict[str, ModalityConfig]:
+    """Read all modalities of a network and check that they go together.
+
+    Raises:
+        ValueError: None given, one is wrong, or they disagree on ``encoder_dim``.
+    """
+    if not isinstance(configs, Mapping) or not configs:
+        raise ValueError(f'modality_configs: got {configs!r}, expected at least one modality')
+    parsed = {name: ModalityConfig.parse(name, value) for name, value in configs.items()}
+    widths = {name: config.encoder_dim for name, config in parsed.items()}
+    if len(set(widths.values())) > 1:
+        listing = ', '.join(f'{name}={width}' for name, width in widths.items())
+        raise ValueError(f'encoder_dim: got {listing}, expected the same for all modalities')
+    return parsed
+
+
+def _require(condition: bool, name: str, got: object, expected: str) -> None:
+    if not condition:
+        raise ValueError(f'{name}: got {got!r}, expected {expected}')
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

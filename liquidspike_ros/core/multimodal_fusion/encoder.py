@@ -1,0 +1,157 @@
+"""One modality: preprocessor -> spike encoder -> liquid cell.
+
+What happens while a modality is absent: its population receives a learned current (near zero to
+begin with, so that it falls silent) and its liquid cell goes on with the true timespan. Membrane
+and liquid memory thus fade as they would in a quiet world, and are there when it comes back. A
+key that is not given and ``present=False`` are the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn, Tensor
+
+from ..liquid import CfC
+from ..neurons import LIFPopulation, run_populations
+from .config import ModalityConfig
+from .state import State
+
+
+class ModalityEncoder(nn.Module):
+    """Preprocessor -> spike encoder -> liquid cell of one modality; holds no state.
+
+    The current into the neurons is ``sigmoid`` of a linear layer, between 0 and the threshold:
+    the firing rate follows it over the whole range and no membrane winds up or runs away.
+
+    Args:
+        config: Sizes and preprocessor.
+        dt_scale: Timespan units per second of the liquid cell.
+        backend: ``'fused'`` or ``'reference'``.
+    """
+
+    def __init__(
+        self, config: ModalityConfig, *, dt_scale: float = 15.0, backend: str = 'fused'
+    ) -> None:
+        super().__init__()
+        self.input_dim, self.encoder_dim = config.input_dim, config.encoder_dim
+        self.num_spike_steps = config.num_spike_steps
+        self.preprocessing = config.preprocessing or nn.Identity()
+        self.norm = nn.LayerNorm(config.input_dim)
+        self.current = nn.Linear(config.input_dim, config.spiking_units)
+        # sigmoid(−4) = 0.018 is below the 1 − β = 0.05 that would make a neuron fire at all.
+        self.absent = nn.Parameter(torch.full((config.spiking_units,), -4.0))
+        self.population = LIFPopulation(config.spiking_units, beta=config.beta, backend=backend)
+        self.liquid = CfC(config.spiking_units, config.liquid_units, dt_scale=dt_scale,
+                          backend=backend)
+        self.readout = nn.Linear(config.liquid_units, config.encoder_dim)
+        self.dropout = nn.Dropout(config.dropout)
+
+    @property
+    def state_sizes(self) -> dict[str, int]:
+        """Units of each entry of the state."""
+        return {'membrane': self.population.units, 'hx': self.liquid.units}
+
+    def currents(self, features: Tensor | None, present: Tensor) -> Tensor:
+        """Currents ``[B, T, N]`` of features ``[B, T, input_dim]`` (None: never there)."""
+        silent = self.absent.expand(*present.shape, -1)
+        if features is None:
+            return torch.sigmoid(silent)
+        drive = self.current(self.norm(features))
+        return torch.sigmoid(torch.where(present.unsqueeze(-1), drive, silent))
+
+    def forward(
+        self, inputs: Tensor, state: State, dt: Tensor, present: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Encode a sequence of raw inputs.
+
+        Args:
+            inputs: ``[B, T, …]``.
+            state: ``{'membrane': [B, N], 'hx': [B, H]}``.
+            dt: Seconds, ``[B, T, 1]``.
+            present: ``[B, T]`` bool; all if None.
+
+        Returns:
+            Features ``[B, T, encoder_dim]`` and the state afterwards.
+        """
+        if present is None:
+            present = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
+        features = preprocess('input', self.preprocessing, inputs, present, self.input_dim)
+        encoded, _, states = encode(
+            {'it': self}, {'it': features}, {'it': present}, {'it': state}, dt
+        )
+        return encoded['it'], states['it']
+
+
+def preprocess(
+    name: str, module: nn.Module, inputs: Tensor, present: Tensor, width: int
+) -> Tensor:
+    """Run a preprocessor once over all rows and ticks.
+
+    What stands in absent rows never enters the module: a NaN there would come back through the
+    gradient of its weights even though its output is not used.
+
+    Args:
+        name: Modality, for errors.
+        module: ``[B·T, …]`` -> ``[B·T, width]``.
+        inputs: ``[B, T, …]``.
+        present: ``[B, T]`` bool.
+        width: Expected width of the features.
+
+    Raises:
+        ValueError: Names the modality, what was got and what was expected.
+    """
+    if inputs.dim() < 3 or inputs.shape[:2] != present.shape:
+        raise ValueError(f'{name}: got shape {tuple(inputs.shape)}, '
+                         f'expected {list(present.shape)} and then that of one sample')
+    keep = present.reshape(*present.shape, *[1] * (inputs.dim() - 2))
+    clean = torch.where(keep, inputs, inputs.new_zeros(()))
+    try:
+        features = module(clean.flatten(0, 1))
+    except ValueError as error:
+        raise ValueError(f'{name}: {error}') from None
+    if features.dim() != 2 or features.shape[-1] != width:
+        raise ValueError(f'{name}: got preprocessed features of shape '
+                         f'{tuple(features.shape)}, expected [B, {width}] (input_dim)')
+    return features.unflatten(0, present.shape)
+
+
+def encode(
+    encoders: Mapping[str, ModalityEncoder],
+    features: Mapping[str, Tensor | None],
+    present: Mapping[str, Tensor],
+    states: Mapping[str, State],
+    dt: Tensor,
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, State]]:
+    """Encode several modalities, their spiking populations side by side.
+
+    Args:
+        encoders: By modality.
+        features: Preprocessed features ``[B, T, input_dim]`` by modality; None if never there.
+        present: ``[B, T]`` bool by modality.
+        states: State by modality.
+        dt: Seconds, ``[B, T, 1]``.
+
+    Returns:
+        Encoded features ``[B, T, encoder_dim]``, spike rates ``[B, T, N]`` and new states.
+    """
+    rates: dict[str, Tensor] = {}
+    membranes: dict[str, Tensor] = {}
+    for steps in sorted({encoder.num_spike_steps for encoder in encoders.values()}):
+        group = {n: e for n, e in encoders.items() if e.num_spike_steps == steps}
+        currents = torch.cat([e.currents(features[n], present[n]) for n, e in group.items()], -1)
+        membrane = torch.cat([states[name]['membrane'] for name in group], -1)
+        populations = [encoder.population for encoder in group.values()]
+        spikes, membrane = run_populations(populations, currents, membrane, steps)
+        sizes = [population.units for population in populations]
+        group_rates = spikes.unflatten(1, (-1, steps)).mean(2)
+        rates |= zip(group, group_rates.split(sizes, -1), strict=True)
+        membranes |= zip(group, membrane.split(sizes, -1), strict=True)
+    encoded: dict[str, Tensor] = {}
+    after: dict[str, State] = {}
+    for name, encoder in encoders.items():
+        outputs, hx = encoder.liquid(rates[name], states[name]['hx'], dt)
+        encoded[name] = encoder.dropout(encoder.readout(outputs))
+        after[name] = {'membrane': membranes[name], 'hx': hx}
+    return encoded, {name: rates[name] for name in encoders}, after

@@ -1,0 +1,270 @@
+"""The multimodal network: one code path for one tick from rest, a live tick and a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn, Tensor
+
+from ..liquid import timespans_like
+from .config import FusionStrategy, ModalityConfig, parse_enum, parse_modalities
+from .encoder import preprocess
+from .info import FusionInfo
+from .state import check_state, State
+from .strategies import Batch, Fused, FusionSizes, STRATEGIES
+
+NOMINAL_DT = 1.0 / 15.0
+
+
+class MultiModalFusionNetwork(nn.Module):
+    """Fuses any number of modalities; any subset of them may be there at any tick.
+
+    The module holds weights only. What it remembers (membrane potentials, liquid states) is a
+    nested dict of tensors that goes in and comes out of ``step`` and ``unroll``.
+
+    Args:
+        modality_configs: By name, each a ``ModalityConfig`` or its dict form.
+        fusion_strategy: ``'early'``, ``'late'``, ``'hybrid'`` or ``'hierarchical'``.
+        fusion_dim: Width of the fused features.
+        num_attention_heads: Heads of cross-modal attention; any number.
+        output_dim: Width of the output.
+        memory_units: Units of a joint liquid memory behind the attention (hybrid, hierarchical);
+            early fusion has its memory in the shared encoder, late fusion none by design.
+        modality_dropout: While training, the chance that a modality is absent for a whole call, per
+            row: one number for all, or one per name. One modality always stays.
+        dt_scale: Timespan units per second: the control rate in Hz.
+        backend: ``'fused'``, or ``'reference'`` for the stock snntorch and ncps cells.
+
+    Raises:
+        ValueError: Names the argument or key, what was got and what was expected.
+    """
+
+    def __init__(
+        self,
+        modality_configs: Mapping[str, ModalityConfig | Mapping[str, Any]],
+        fusion_strategy: FusionStrategy | str = FusionStrategy.HYBRID,
+        fusion_dim: int = 512,
+        num_attention_heads: int = 8,
+        output_dim: int = 512,
+        *,
+        memory_units: int = 0,
+        modality_dropout: float | Mapping[str, float] = 0.0,
+        dt_scale: float = 15.0,
+        backend: str = 'fused',
+    ) -> None:
+        super().__init__()
+        configs = parse_modalities(modality_configs)
+        strategy = parse_enum('fusion_strategy', fusion_strategy, FusionStrategy)
+        for name, value in (('fusion_dim', fusion_dim), ('output_dim', output_dim),
+                            ('num_attention_heads', num_attention_heads)):
+            if value < 1:
+                raise ValueError(f'{name}: got {value!r}, expected at least 1')
+        remembers = strategy in (FusionStrategy.HYBRID, FusionStrategy.HIERARCHICAL)
+        if memory_units < 0 or (memory_units and not remembers):
+            raise ValueError(f'memory_units: got {memory_units!r} with {strategy.value} fusion, '
+                             f'expected at least 0, and 0 with early and late fusion')
+        self.modalities = tuple(configs)
+        self.fusion_strategy: FusionStrategy = strategy
+        self.feature_dims = {name: config.input_dim for name, config in configs.items()}
+        self.modality_dropout = _dropout_rates(modality_dropout, self.modalities)
+        self.preprocessors = nn.ModuleDict({
+            name: config.preprocessing or nn.Identity() for name, config in configs.items()
+        })
+        self.modality_logits = nn.Parameter(torch.zeros(len(configs)))
+        sizes = FusionSizes(
+            fusion_dim=fusion_dim, output_dim=output_dim, memory_units=memory_units,
+            num_attention_heads=num_attention_heads, dt_scale=dt_scale, backend=backend,
+        )
+        self.fusion = STRATEGIES[strategy](configs, sizes)
+
+    def forward(
+        self,
+        inputs: Mapping[str, Tensor | None],
+        return_modality_features: bool = False,
+        return_attention_maps: bool = False,
+    ) -> Tensor | tuple[Tensor, FusionInfo]:
+        """One tick from rest.
+
+        Args:
+            inputs: ``[B, …]`` by modality; leave out, or give None, what is not there.
+            return_modality_features: Also return info, with the encoded features.
+            return_attention_maps: Also return info, with the attention maps.
+
+        Returns:
+            Output ``[B, output_dim]``, or ``(output, info)``.
+
+        Raises:
+            ValueError: Names the input, what was got and what was expected.
+        """
+        output, _, info = self.step(inputs, return_info=True)
+        if not (return_modality_features or return_attention_maps):
+            return output
+        return output, FusionInfo(
+            modalities=info.modalities,
+            features=info.features if return_modality_features else {},
+            attention=info.attention if return_attention_maps else None,
+            weights=info.weights,
+            spike_rates=info.spike_rates,
+            present=info.present,
+        )
+
+    def step(
+        self,
+        inputs: Mapping[str, Tensor | None],
+        state: State | None = None,
+        dt: Tensor | float = NOMINAL_DT,
+        present: Tensor | None = None,
+        return_info: bool = False,
+    ) -> Any:
+        """One control tick.
+
+        Args:
+            inputs: ``[B, …]`` by modality.
+            state: From ``init_state`` or the previous tick; rest if None.
+            dt: Seconds since the previous tick, a number or ``[B]``.
+            present: ``[B, M]`` bool in the order of ``modalities``; False where a given input is
+                not to be used.
+            return_info: Also return a ``FusionInfo``.
+
+        Returns:
+            ``(output [B, output_dim], state)`` or ``(output, state, info)``.
+
+        Raises:
+            ValueError: Names the input or state entry, what was got and what was expected.
+        """
+        given = {name: None if value is None else value.unsqueeze(1)
+                 for name, value in inputs.items()}
+        here = None if present is None else present.unsqueeze(1)
+        output, after, info = self.unroll(given, state, dt, here, return_info=True)
+        if return_info:
+            return output[:, 0], after, info.tick(0)
+        return output[:, 0], after
+
+    def unroll(
+        self,
+        inputs: Mapping[str, Tensor | None],
+        state: State | None = None,
+        dt: Tensor | float = NOMINAL_DT,
+        present: Tensor | None = None,
+        return_info: bool = False,
+    ) -> Any:
+        """A sequence of ticks, as many ``step`` calls would walk through it.
+
+        Args:
+            inputs: ``[B, T, …]`` by modality.
+            state: From ``init_state`` or what came before; rest if None.
+            dt: Seconds, a number, ``[B]``, ``[B, T]`` or ``[B, T, 1]``.
+            present: ``[B, T, M]`` bool in the order of ``modalities``.
+            return_info: Also return a ``FusionInfo`` with ``[B, T, …]`` entries.
+
+        Returns:
+            ``(outputs [B, T, output_dim], state)`` or ``(outputs, state, info)``.
+
+        Raises:
+            ValueError: Names the input or state entry, what was got and what was expected.
+        """
+        given = self._given(inputs)
+        batch, ticks = next(iter(given.values())).shape[:2]
+        there = self._presence(given, present, batch, ticks)
+        features: dict[str, Tensor | None] = dict.fromkeys(self.modalities)
+        for name, value in given.items():
+            column = there[..., self.modalities.index(name)]
+            features[name] = preprocess(name, self.preprocessors[name], value, column,
+                                        self.feature_dims[name])
+        if state is None:
+            state = self.init_state(batch)
+        else:
+            check_state(state, self.state_sizes, batch)
+        weights = self._weights(there)
+        spans = timespans_like(dt, batch, ticks, self.modality_logits)
+        fused: Fused = self.fusion(
+            Batch(features=features, present=there, weights=weights, dt=spans), state
+        )
+        if not return_info:
+            return fused.output, fused.state
+        info = FusionInfo(modalities=self.modalities, features=fused.features,
+                          attention=fused.attention, weights=weights,
+                          spike_rates=fused.spike_rates, present=there)
+        return fused.output, fused.state, info
+
+    @property
+    def state_sizes(self) -> dict[str, Any]:
+        """Units of each entry of the state, nested as the state is."""
+        return self.fusion.state_sizes
+
+    def init_state(
+        self,
+        batch_size: int,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> State:
+        """A state at rest (zeros), on the device and in the dtype of the weights by default."""
+        like = self.modality_logits
+        device, dtype = device or like.device, dtype or like.dtype
+
+        def zeros(sizes: dict[str, Any]) -> State:
+            return {
+                name: zeros(size) if isinstance(size, dict)
+                else torch.zeros(batch_size, size, device=device, dtype=dtype)
+                for name, size in sizes.items()
+            }
+
+        return zeros(self.state_sizes)
+
+    def _given(self, inputs: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+        unknown = [name for name in inputs if name not in self.modalities]
+        if unknown:
+            raise ValueError(f'inputs: got {unknown[0]!r}, '
+                             f'expected names among {", ".join(self.modalities)}')
+        given = {name: value for name, value in inputs.items() if value is not None}
+        if not given:
+            raise ValueError(f'inputs: got none, expected at least one of '
+                             f'{", ".join(self.modalities)}')
+        first = next(iter(given))
+        for name, value in given.items():
+            if value.dim() < 3 or value.shape[:2] != given[first].shape[:2]:
+                raise ValueError(f'{name}: got leading sizes {tuple(value.shape[:2])}, expected '
+                                 f'{tuple(given[first].shape[:2])} (batch, ticks) like {first}')
+        return given
+
+    def _presence(
+        self, given: Mapping[str, Tensor], present: Tensor | None, batch: int, ticks: int
+    ) -> Tensor:
+        device = self.modality_logits.device
+        known = torch.tensor([name in given for name in self.modalities], device=device)
+        there = known.expand(batch, ticks, -1)
+        if present is not None:
+            if present.dtype != torch.bool or present.shape != there.shape:
+                raise ValueError(f'present: got {present.dtype} of shape {tuple(present.shape)}, '
+                                 f'expected torch.bool of shape {tuple(there.shape)}')
+            there = there & present
+        if self.training and any(self.modality_dropout):
+            rates = torch.tensor(self.modality_dropout, device=device)
+            kept = there & (torch.rand(batch, 1, len(rates), device=device) >= rates)
+            there = torch.where(kept.any(-1, keepdim=True), kept, there)
+        return there
+
+    def _weights(self, there: Tensor) -> Tensor:
+        """Softmax of the learned logits over the present modalities; zeros if there is none."""
+        logits = torch.where(there, self.modality_logits, torch.finfo(self.modality_logits.dtype).min)
+        return torch.where(there, logits.softmax(-1), 0.0)
+
+
+def _dropout_rates(
+    value: float | Mapping[str, float], modalities: tuple[str, ...]
+) -> tuple[float, ...]:
+    rates = dict.fromkeys(modalities, 0.0)
+    if isinstance(value, Mapping):
+        unknown = [name for name in value if name not in rates]
+        if unknown:
+            raise ValueError(f'modality_dropout: got {unknown[0]!r}, '
+                             f'expected names among {", ".join(modalities)}')
+        rates |= value
+    else:
+        rates = dict.fromkeys(modalities, value)
+    for name, rate in rates.items():
+        if not 0 <= rate < 1:
+            raise ValueError(f'modality_dropout: got {rate!r} for {name}, expected [0, 1)')
+    return tuple(float(rate) for rate in rates.values())

@@ -1,0 +1,70 @@
+"""The memory of a network: a nested plain dict of tensors, each with the batch first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+State = dict[str, Any]  # str -> Tensor [B, N] or another State
+
+
+def map_state(change: Callable[[Tensor], Tensor], state: State) -> State:
+    """Apply ``change`` to every tensor of a state, into a new state."""
+    return {
+        key: map_state(change, value) if isinstance(value, dict) else change(value)
+        for key, value in state.items()
+    }
+
+
+def detach_state(state: State) -> State:
+    """Cut a state from the graph that made it: between the chunks of truncated BPTT."""
+    return map_state(torch.Tensor.detach, state)
+
+
+def reset_state(state: State, mask: Tensor) -> State:
+    """Put the rows where ``mask [B]`` is True back to rest, the others as they are.
+
+    A row that holds NaN or Inf comes back clean.
+
+    Raises:
+        ValueError: ``mask`` is not a boolean tensor ``[B]``.
+    """
+    if mask.dtype != torch.bool or mask.dim() != 1:
+        raise ValueError(f'mask: got {mask.dtype} of shape {tuple(mask.shape)}, '
+                         f'expected torch.bool of shape [B]')
+
+    def reset(value: Tensor) -> Tensor:
+        if value.shape[0] != mask.shape[0]:
+            raise ValueError(f'mask: got {mask.shape[0]} rows, expected {value.shape[0]}')
+        return torch.where(mask.unsqueeze(-1), torch.zeros_like(value), value)
+
+    return map_state(reset, state)
+
+
+def check_state(state: object, expected: dict[str, Any], batch: int, name: str = 'state') -> None:
+    """Compare a state with the sizes it must have.
+
+    Args:
+        state: What was given.
+        expected: Nested dict of unit counts.
+        batch: ``B``.
+        name: Where in the state we are.
+
+    Raises:
+        ValueError: Names the first entry that differs, what was got and what was expected.
+    """
+    if not isinstance(state, dict):
+        raise ValueError(f'{name}: got {type(state).__name__}, expected a dict')
+    if state.keys() != expected.keys():
+        raise ValueError(f'{name}: got entries {sorted(state)}, expected {sorted(expected)}')
+    for key, size in expected.items():
+        entry, value = f'{name}.{key}', state[key]
+        if isinstance(size, dict):
+            check_state(value, size, batch, entry)
+        elif not isinstance(value, Tensor):
+            raise ValueError(f'{entry}: got {type(value).__name__}, expected a tensor')
+        elif tuple(value.shape) != (batch, size):
+            raise ValueError(f'{entry}: got shape {tuple(value.shape)}, expected {(batch, size)}')

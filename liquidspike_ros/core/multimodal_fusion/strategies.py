@@ -1,0 +1,293 @@
+"""The four ways to fuse. Each maps preprocessed features of all modalities to the output.
+
+early         features side by side -> one shared encoder -> head
+late          encoders -> a head each -> weighted sum of the outputs
+hybrid        encoders -> everybody attends to everybody -> head, plus the late sum as residual
+hierarchical  encoders -> attention within pairs, then groups of four, …, then all -> head
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn, Tensor
+
+from ..liquid import CfC
+from .attention import CrossModalAttentionFusion
+from .config import FusionStrategy, ModalityConfig, ModalityType
+from .encoder import encode, ModalityEncoder
+from .state import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusionSizes:
+    """Sizes every strategy is built from.
+
+    Attributes:
+        fusion_dim: Width of the fused features.
+        output_dim: Width of the output.
+        num_attention_heads: Heads of cross-modal attention.
+        memory_units: Liquid units behind the fusion; 0 for none.
+        dt_scale: Timespan units per second.
+        backend: ``'fused'`` or ``'reference'``.
+    """
+
+    fusion_dim: int
+    output_dim: int
+    num_attention_heads: int
+    memory_units: int
+    dt_scale: float
+    backend: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What a strategy works on.
+
+    Attributes:
+        features: Preprocessed ``[B, T, input_dim]`` by modality; None if never there.
+        present: ``[B, T, M]`` bool.
+        weights: ``[B, T, M]``, 0 where absent, sums to 1 over the present.
+        dt: Seconds ``[B, T, 1]``.
+    """
+
+    features: Mapping[str, Tensor | None]
+    present: Tensor
+    weights: Tensor
+    dt: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fused:
+    """What a strategy makes of it: output ``[B, T, output_dim]``, insight, state."""
+
+    output: Tensor
+    features: Mapping[str, Tensor]
+    spike_rates: Mapping[str, Tensor]
+    attention: Tensor | None
+    state: State
+
+
+class OutputHead(nn.Module):
+    """Fused features -> output: one hidden layer, unbounded."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, outputs)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[..., inputs]`` -> ``[..., outputs]``."""
+        return self.layers(x)
+
+
+class EarlyFusion(nn.Module):
+    """Preprocessed features side by side, then one shared encoder.
+
+    The shared spike encoder has the neurons of all modalities together, its liquid cell as many
+    units as the largest. An absent modality is replaced by a learned token.
+    """
+
+    def __init__(self, configs: Mapping[str, ModalityConfig], sizes: FusionSizes) -> None:
+        super().__init__()
+        values = list(configs.values())
+        width = values[0].encoder_dim
+        self.adapters = nn.ModuleDict({
+            name: nn.Sequential(nn.LayerNorm(config.input_dim), nn.Linear(config.input_dim, width))
+            for name, config in configs.items()
+        })
+        self.tokens = nn.ParameterDict({
+            name: nn.Parameter(torch.randn(width) * 0.02) for name in configs
+        })
+        shared = replace(
+            values[0],
+            type=ModalityType.CUSTOM,
+            input_dim=width * len(configs),
+            encoder_dim=sizes.fusion_dim,
+            spiking_units=sum(config.spiking_units for config in values),
+            liquid_units=max(config.liquid_units for config in values),
+            num_spike_steps=max(config.num_spike_steps for config in values),
+            preprocessing=None,
+        )
+        self.shared = ModalityEncoder(shared, dt_scale=sizes.dt_scale, backend=sizes.backend)
+        # Its input always holds something, the learned tokens at least.
+        self.shared.absent.requires_grad_(False)
+        self.head = OutputHead(sizes.fusion_dim, sizes.fusion_dim // 2 or 1, sizes.output_dim)
+
+    @property
+    def state_sizes(self) -> dict[str, Any]:
+        """Units of each entry of the state."""
+        return {'shared': self.shared.state_sizes}
+
+    def forward(self, batch: Batch, state: State) -> Fused:
+        """Fuse and read out."""
+        # 1 for every present modality to begin with, whatever the subset.
+        shares = batch.weights * batch.present.sum(-1, keepdim=True)
+        adapted = {}
+        for index, (name, adapter) in enumerate(self.adapters.items()):
+            token = self.tokens[name].expand(*batch.present.shape[:2], -1)
+            features = batch.features[name]
+            if features is not None:
+                here = batch.present[..., index, None]
+                token = torch.where(here, adapter(features) * shares[..., index, None], token)
+            adapted[name] = token
+        everything = torch.cat(list(adapted.values()), -1)
+        there = torch.ones_like(batch.present[..., 0])
+        encoded, rates, after = encode(
+            {'shared': self.shared}, {'shared': everything}, {'shared': there}, state, batch.dt
+        )
+        return Fused(output=self.head(encoded['shared']), features=adapted, spike_rates=rates,
+                     attention=None, state=dict(after))
+
+
+class _EncodedFusion(nn.Module):
+    """What late, hybrid and hierarchical share: an encoder per modality."""
+
+    def __init__(self, configs: Mapping[str, ModalityConfig], sizes: FusionSizes) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict({
+            name: ModalityEncoder(replace(config, preprocessing=None), dt_scale=sizes.dt_scale,
+                                  backend=sizes.backend)
+            for name, config in configs.items()
+        })
+
+    def _encode(self, batch: Batch, state: State
+                ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, State]]:
+        present = dict(zip(self.encoders, batch.present.unbind(-1), strict=True))
+        encoders = {name: encoder for name, encoder in self.encoders.items()
+                    if isinstance(encoder, ModalityEncoder)}
+        return encode(encoders, batch.features, present, state['encoders'], batch.dt)
+
+    @property
+    def state_sizes(self) -> dict[str, Any]:
+        """Units of each entry of the state."""
+        return {'encoders': {name: e.state_sizes for name, e in self.encoders.items()}}
+
+
+class LateFusion(_EncodedFusion):
+    """Every modality speaks for itself; the outputs are summed with masked, learned weights."""
+
+    def __init__(self, configs: Mapping[str, ModalityConfig], sizes: FusionSizes) -> None:
+        super().__init__(configs, sizes)
+        self.heads = nn.ModuleDict({
+            name: OutputHead(config.encoder_dim, sizes.fusion_dim, sizes.output_dim)
+            for name, config in configs.items()
+        })
+
+    def forward(self, batch: Batch, state: State) -> Fused:
+        """Fuse and read out."""
+        encoded, rates, after = self._encode(batch, state)
+        return Fused(output=self._vote(encoded, batch.weights), features=encoded,
+                     spike_rates=rates, attention=None, state={'encoders': after})
+
+    def _vote(self, encoded: Mapping[str, Tensor], weights: Tensor) -> Tensor:
+        votes = torch.stack([head(encoded[name]) for name, head in self.heads.items()], -2)
+        return (votes * weights.unsqueeze(-1)).sum(-2)
+
+
+class _FusionCore(nn.Module):
+    """Weighted tokens -> fused features -> joint liquid memory -> output head.
+
+    The memory is what lets one modality's past meet another's present: where the sound came
+    from a second ago and what is seen there now. The head sees both it and the fused features.
+    """
+
+    def __init__(self, encoder_dim: int, sizes: FusionSizes) -> None:
+        super().__init__()
+        self.projection = nn.Linear(encoder_dim, sizes.fusion_dim)
+        self.memory: CfC | None = None
+        if sizes.memory_units:
+            self.memory = CfC(sizes.fusion_dim, sizes.memory_units, dt_scale=sizes.dt_scale,
+                              backend=sizes.backend)
+        self.head = OutputHead(sizes.fusion_dim + sizes.memory_units, sizes.fusion_dim // 2 or 1,
+                               sizes.output_dim)
+
+    @property
+    def state_sizes(self) -> dict[str, Any]:
+        """Units of each entry of the state."""
+        return {} if self.memory is None else {'memory': {'hx': self.memory.units}}
+
+    def forward(self, tokens: Tensor, batch: Batch, state: State) -> tuple[Tensor, State]:
+        """Read tokens ``[B, T, M, E]`` out; returns the output and the memory's new state."""
+        pooled = (tokens * batch.weights.unsqueeze(-1)).sum(-2)
+        fused = nn.functional.silu(self.projection(pooled))
+        if self.memory is None:
+            return self.head(fused), {}
+        remembered, hx = self.memory(fused, state['memory']['hx'], batch.dt)
+        return self.head(torch.cat([fused, remembered], -1)), {'memory': {'hx': hx}}
+
+
+class HybridFusion(LateFusion):
+    """Encoders, cross-modal attention, joint memory; late fusion added as a residual."""
+
+    def __init__(self, configs: Mapping[str, ModalityConfig], sizes: FusionSizes) -> None:
+        super().__init__(configs, sizes)
+        width = next(iter(configs.values())).encoder_dim
+        self.attention = CrossModalAttentionFusion(width, sizes.num_attention_heads)
+        self.core = _FusionCore(width, sizes)
+
+    @property
+    def state_sizes(self) -> dict[str, Any]:
+        """Units of each entry of the state."""
+        return super().state_sizes | self.core.state_sizes
+
+    def forward(self, batch: Batch, state: State) -> Fused:
+        """Fuse and read out."""
+        encoded, rates, after = self._encode(batch, state)
+        tokens = torch.stack(list(encoded.values()), -2)  # [B, T, M, E]
+        attended, attention = self.attention(tokens, batch.present)
+        output, memory = self.core(attended, batch, state)
+        output = output + self._vote(encoded, batch.weights)
+        return Fused(output=output, features=encoded, spike_rates=rates, attention=attention,
+                     state={'encoders': after, **memory})
+
+
+class HierarchicalFusion(_EncodedFusion):
+    """Attention in levels: neighbours in pairs, then groups of four, and so on up to all.
+
+    The order of the modality configs decides who is paired. ``info.attention`` is that of the
+    last level, where all attend to all.
+    """
+
+    def __init__(self, configs: Mapping[str, ModalityConfig], sizes: FusionSizes) -> None:
+        super().__init__(configs, sizes)
+        width = next(iter(configs.values())).encoder_dim
+        order = torch.arange(len(configs))
+        self.groups: list[Tensor] = []
+        size = 2
+        while size < len(configs):
+            self.groups.append(order.unsqueeze(1) // size == order.unsqueeze(0) // size)
+            size *= 2
+        self.groups.append(torch.ones(len(configs), len(configs), dtype=torch.bool))
+        self.levels = nn.ModuleList(
+            CrossModalAttentionFusion(width, sizes.num_attention_heads) for _ in self.groups
+        )
+        self.core = _FusionCore(width, sizes)
+
+    @property
+    def state_sizes(self) -> dict[str, Any]:
+        """Units of each entry of the state."""
+        return super().state_sizes | self.core.state_sizes
+
+    def forward(self, batch: Batch, state: State) -> Fused:
+        """Fuse and read out."""
+        encoded, rates, after = self._encode(batch, state)
+        tokens = torch.stack(list(encoded.values()), -2)  # [B, T, M, E]
+        attention: Tensor | None = None
+        for level, groups in zip(self.levels, self.groups, strict=True):
+            tokens, attention = level(tokens, batch.present, groups.to(tokens.device))
+        output, memory = self.core(tokens, batch, state)
+        return Fused(output=output, features=encoded, spike_rates=rates, attention=attention,
+                     state={'encoders': after, **memory})
+
+
+STRATEGIES: dict[FusionStrategy, type[EarlyFusion] | type[_EncodedFusion]] = {
+    FusionStrategy.EARLY: EarlyFusion,
+    FusionStrategy.LATE: LateFusion,
+    FusionStrategy.HYBRID: HybridFusion,
+    FusionStrategy.HIERARCHICAL: HierarchicalFusion,
+}

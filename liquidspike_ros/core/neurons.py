@@ -1,0 +1,218 @@
+"""Leaky integrate-and-fire populations: one autograd node for all spike steps, explicit state.
+
+The dynamics, values and gradients are those of ``snntorch.Leaky`` (reset by subtraction, delayed
+by one step because it is computed from the previous membrane potential)::
+
+    R[k] = 1 if U[k-1] > θ else 0              (no gradient)
+    U[k] = clamp(β, 0, 1) · U[k-1] + I[k] − R[k] · θ
+    S[k] = 1 if U[k] > θ else 0                (surrogate gradient)
+
+The membrane potential is the whole state. It is passed in and handed back, so that a population
+keeps integrating from one control tick to the next; starting from rest at every tick would make
+it a quantiser with ``num_steps + 1`` levels.
+
+Source: Eshraghian et al., 'Training Spiking Neural Networks Using Lessons From Deep Learning',
+Proceedings of the IEEE 111(9), 2023.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from snntorch import surrogate as snn_surrogate
+import torch
+from torch import nn, Tensor
+from torch.autograd.function import once_differentiable
+
+SpikeGradient = Callable[[Tensor], Tensor]
+
+# The surrogates of snntorch whose forward pass is the strict threshold and whose gradient is a
+# deterministic function of the membrane potential.
+SURROGATES = (
+    'fast_sigmoid',
+    'atan',
+    'sigmoid',
+    'straight_through_estimator',
+    'triangular',
+    'heaviside',
+    'spike_rate_escape',
+    'SFS',
+)
+BACKENDS = ('fused', 'reference')
+
+
+def spike_gradient(name: str) -> SpikeGradient:
+    """Return the surrogate of that name from ``snntorch.surrogate``, with its default slope.
+
+    Raises:
+        ValueError: The name is not in ``SURROGATES``.
+    """
+    if name not in SURROGATES:
+        raise ValueError(f'surrogate: got {name!r}, expected one of {", ".join(SURROGATES)}')
+    return getattr(snn_surrogate, name)()
+
+
+class _LeakySequence(torch.autograd.Function):
+    """All spike steps of a population as one node; time first, ``[T, B, N]``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        current: Tensor,
+        membrane: Tensor,
+        beta: Tensor,
+        threshold: Tensor,
+        num_steps: int,
+        surrogate: SpikeGradient,
+    ) -> tuple[Tensor, Tensor]:
+        ticks, batch, units = current.shape
+        trace = current.new_empty(ticks * num_steps, batch, units)
+        spikes = torch.empty_like(trace)
+        potentials, fired = trace.unbind(0), spikes.unbind(0)
+        previous, reset = membrane, (membrane > threshold).to(membrane.dtype)
+        step = 0
+        for drive in current.unbind(0):
+            for _ in range(num_steps):
+                potential = torch.mul(previous, beta, out=potentials[step]).add_(drive)
+                potential.addcmul_(reset, threshold, value=-1)
+                reset = torch.gt(potential, threshold, out=fired[step])
+                previous = potential
+                step += 1
+        ctx.save_for_backward(trace, membrane, beta, threshold)
+        ctx.num_steps, ctx.surrogate = num_steps, surrogate
+        return spikes, previous.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_spikes: Tensor, grad_membrane: Tensor) -> tuple[Any, ...]:
+        trace, membrane, beta, threshold = ctx.saved_tensors
+        with torch.enable_grad():
+            distance = (trace - threshold).requires_grad_()
+            spikes = ctx.surrogate(distance)
+            (slope,) = torch.autograd.grad(spikes, distance, torch.ones_like(spikes))
+        direct = grad_spikes * slope
+        adjoint = torch.empty_like(trace)
+        rows, targets = direct.unbind(0), adjoint.unbind(0)
+        later = torch.add(rows[-1], grad_membrane, out=targets[-1])
+        for step in range(len(rows) - 2, -1, -1):
+            later = torch.addcmul(rows[step], later, beta, out=targets[step])
+
+        grad_current = adjoint.unflatten(0, (-1, ctx.num_steps)).sum(1)
+        grad_start = later * beta if ctx.needs_input_grad[1] else None
+        grad_beta = grad_threshold = None
+        if ctx.needs_input_grad[2] or ctx.needs_input_grad[3]:
+            before = torch.cat([membrane.unsqueeze(0), trace[:-1]])
+            grad_beta = (adjoint * before).sum((0, 1))
+            grad_threshold = -(direct + adjoint * (before > threshold)).sum((0, 1))
+        return grad_current, grad_start, grad_beta, grad_threshold, None, None
+
+
+def leaky_sequence(
+    current: Tensor,
+    membrane: Tensor,
+    beta: Tensor,
+    threshold: Tensor,
+    num_steps: int = 1,
+    surrogate: SpikeGradient | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Run a LIF population over ``T`` inputs, holding each for ``num_steps`` spike steps.
+
+    ``T=1`` with ``num_steps=K`` is one control tick at a constant current; ``num_steps=1`` gives
+    every spike step its own input; both larger than one is a whole sequence of ticks.
+
+    Args:
+        current: Input current ``[B, T, N]``.
+        membrane: Membrane potential before the first step ``[B, N]``.
+        beta: Decay per spike step ``[N]``, clamped to [0, 1].
+        threshold: Firing threshold ``[N]``.
+        num_steps: Spike steps per input.
+        surrogate: Spike function from ``spike_gradient``; ``fast_sigmoid`` by default.
+
+    Returns:
+        Spikes ``[B, T * num_steps, N]`` (0 or 1) and the membrane potential ``[B, N]`` after them.
+    """
+    spikes, membrane = _LeakySequence.apply(
+        current.transpose(0, 1),
+        membrane,
+        beta.clamp(0, 1),
+        threshold,
+        num_steps,
+        surrogate or spike_gradient('fast_sigmoid'),
+    )
+    return spikes.transpose(0, 1), membrane
+
+
+class LIFPopulation(nn.Module):
+    """``units`` leaky integrate-and-fire neurons; holds parameters, never state.
+
+    Args:
+        units: Number of neurons ``N``.
+        beta: Initial decay per spike step, in [0, 1]; one learnable value per neuron.
+        threshold: Firing threshold, the same for all neurons.
+        surrogate: Name in ``SURROGATES``.
+        learn_beta: Whether training changes ``beta``.
+        backend: ``'fused'``, or ``'reference'`` for stock ``snntorch.Leaky`` (slow, for checks).
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        beta: float = 0.95,
+        threshold: float = 1.0,
+        surrogate: str = 'fast_sigmoid',
+        learn_beta: bool = True,
+        backend: str = 'fused',
+    ) -> None:
+        super().__init__()
+        if units < 1:
+            raise ValueError(f'units: got {units!r}, expected at least 1')
+        if not 0.0 <= beta <= 1.0:
+            raise ValueError(f'beta: got {beta!r}, expected a decay in [0, 1]')
+        if not threshold > 0:
+            raise ValueError(f'threshold: got {threshold!r}, expected a number above 0')
+        if backend not in BACKENDS:
+            raise ValueError(f'backend: got {backend!r}, expected one of {", ".join(BACKENDS)}')
+        spike_gradient(surrogate)
+        self.units = units
+        self.surrogate = surrogate
+        self.backend = backend
+        self.beta = nn.Parameter(torch.full((units,), beta), requires_grad=learn_beta)
+        self.threshold: Tensor
+        self.register_buffer('threshold', torch.full((units,), threshold))
+
+    def forward(
+        self, current: Tensor, membrane: Tensor, num_steps: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """Spike over ``current [B, T, N]``; see ``leaky_sequence``."""
+        return run_populations([self], current, membrane, num_steps)
+
+    def extra_repr(self) -> str:
+        return f'{self.units}, surrogate={self.surrogate!r}, backend={self.backend!r}'
+
+
+def run_populations(
+    populations: list[LIFPopulation], current: Tensor, membrane: Tensor, num_steps: int
+) -> tuple[Tensor, Tensor]:
+    """Run populations with one surrogate and backend side by side, as one larger population.
+
+    Args:
+        populations: Populations of N1, N2, … neurons.
+        current: ``[B, T, N1 + N2 + …]``.
+        membrane: ``[B, N1 + N2 + …]``.
+        num_steps: Spike steps per input.
+
+    Returns:
+        Spikes ``[B, T * num_steps, N1 + N2 + …]`` and the membrane potential afterwards.
+    """
+    first = populations[0]
+    beta = torch.cat([population.beta for population in populations])
+    threshold = torch.cat([population.threshold for population in populations])
+    run = leaky_sequence
+    if first.backend == 'reference':
+        from .reference import leaky_reference as run
+    return run(current, membrane, beta, threshold, num_steps, spike_gradient(first.surrogate))
