@@ -13,7 +13,7 @@ from .synchronizer import Synchronizer
 
 
 class Intake:
-    """Converter, synchroniser and schedule behind two calls.
+    """Converter, synchroniser and schedule behind two calls: ``time``, then ``message``.
 
     Attributes:
         synchronizer: Takes the snapshots and counts what was refused.
@@ -27,37 +27,35 @@ class Intake:
         self.schedule = TickSchedule(robot)
 
     def time(self, now: int) -> list[int]:
-        """The ticks that the clock makes by ``now``, earliest first."""
+        """The ticks that the clock makes by ``now``, earliest first.
+
+        Call before every message and as often as ticks may be late at most.
+        """
         ticks = []
         while (tick := self.schedule.on_time(now)) is not None:
             self.synchronizer.mark(tick)
             ticks.append(tick)
         return ticks
 
-    def message(self, now: int, sensor: str, type_name: str, msg: Any) -> list[int]:
-        """Take a message that arrived at ``now``.
+    def message(self, now: int, sensor: str, type_name: str, msg: Any) -> int | None:
+        """Take a message that arrived at ``now``; the tick time if it makes a tick.
 
-        A message that cannot be used is counted with its reason (``synchronizer.health()``) and
-        otherwise ignored, as a robot must go on without it.
+        Call ``time(now)`` first: ticks that the clock owes are earlier than this message.
 
-        Returns:
-            Ticks that are due: those of the clock before this message, then the one it makes.
+        Raises:
+            InvalidSample: The message is of no use; it is counted with its reason
+                (``synchronizer.health()``) and everything else goes on.
         """
-        ticks = self.time(now)
         try:
             sample = convert(msg, type_name, self._specs[sensor])
         except InvalidSample as error:
             self.synchronizer.reject(sensor, str(error))
-            return ticks
-        try:
-            self.synchronizer.add(sensor, sample, now)
-        except InvalidSample:  # counted by the synchroniser
-            return ticks
-        made = self.schedule.on_sample(sensor, sample.stamp, now)
-        if made is not None:
-            self.synchronizer.mark(made)
-            ticks.append(made)
-        return ticks
+            raise
+        self.synchronizer.add(sensor, sample, now)
+        tick = self.schedule.on_sample(sensor, sample.stamp, now)
+        if tick is not None:
+            self.synchronizer.mark(tick)
+        return tick
 
     def reset(self) -> None:
         """As at the start."""
@@ -79,8 +77,11 @@ def observe(events: Iterable[tuple[int, str, str, Any]], robot: RobotSpec) -> It
     for now, sensor, type_name, msg in events:
         if sensor not in robot.sensors:
             continue
-        # Ticks before this message first: were it to show a clock jump, their data would be gone.
         for tick in intake.time(now):
             yield intake.synchronizer.snapshot(tick)
-        for tick in intake.message(now, sensor, type_name, msg):
-            yield intake.synchronizer.snapshot(tick)
+        try:
+            made = intake.message(now, sensor, type_name, msg)
+        except InvalidSample:
+            continue
+        if made is not None:
+            yield intake.synchronizer.snapshot(made)

@@ -1,0 +1,1 @@
+"""One control tick: observation -> tensors -> model step -> safe command."""

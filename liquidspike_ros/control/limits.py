@@ -1,0 +1,43 @@
+"""How fast a command may change."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..robot import CommandSpec
+
+Array = NDArray[np.float64]
+
+
+class RateLimiter:
+    """Moves a command towards a target within acceleration limits.
+
+    "Acceleration" leads away from ``safe`` (standstill), "deceleration" towards it; a command that
+    changes sides brakes first and accelerates with the time that is left.
+    """
+
+    def __init__(self, spec: CommandSpec) -> None:
+        self._safe = np.asarray(spec.safe, np.float64)
+        self._accelerate = np.asarray(spec.max_acceleration, np.float64)
+        self._decelerate = np.asarray(spec.max_deceleration, np.float64)
+        self._stop = np.asarray(spec.stop_deceleration, np.float64)
+
+    def drive(self, current: Array, target: Array, elapsed: float) -> Array:
+        """The command ``[A]`` after ``elapsed`` seconds on the way to ``target``."""
+        here, there = current - self._safe, target - self._safe
+        crosses = here * there < 0
+        # Braking down to the target's distance, or to standstill where it lies on the other side.
+        floor = np.where(crosses, 0.0, np.minimum(np.abs(here), np.abs(there)))
+        braked = np.maximum(np.abs(here) - self._decelerate * elapsed, floor)
+        left = np.maximum(elapsed - (np.abs(here) - floor) / self._decelerate, 0.0)
+        moved = np.where(crosses & (left == 0), np.copysign(braked, here),
+                         np.copysign(np.minimum(np.where(crosses, 0.0, braked)
+                                                + self._accelerate * left, np.abs(there)), there))
+        slowing = ~crosses & (np.abs(there) <= np.abs(here))
+        return self._safe + np.where(slowing, np.copysign(braked, here), moved)
+
+    def stop(self, current: Array, elapsed: float) -> Array:
+        """The command ``[A]`` after ``elapsed`` seconds of a STOP."""
+        here = current - self._safe
+        return self._safe + np.copysign(np.maximum(np.abs(here) - self._stop * elapsed, 0.0), here)
