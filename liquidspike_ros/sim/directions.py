@@ -11,9 +11,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from liquidspike_ros.sim.arena import BEACON_COLOURS
-from liquidspike_ros.sim.microphones import EAR_DISTANCE, SAMPLE_RATE, SPEED_OF_SOUND
-from liquidspike_ros.sim.robot_model import CAMERA_HORIZONTAL_FOV
+from .arena import BEACON_COLOURS
+from .microphones import EAR_DISTANCE, SAMPLE_RATE, SPEED_OF_SOUND
+from .robot_model import CAMERA_HORIZONTAL_FOV
 
 _SILENCE = 0.003  # of full scale, rms: three times the microphones' noise
 _PURITY = 1.6  # a pillar's channel is this much brighter than the others; obstacles stay below 1.4
@@ -32,12 +32,15 @@ def heard_direction(audio: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) 
         sample_rate: Hz.
 
     Returns:
-        Angle off the heading in [−π/2, π/2] rad, positive to the left; NaN in silence.
+        Angle off the heading in [−π/2, π/2] rad, positive to the left; NaN where most of the
+        window is silent.
     """
     sound = audio.astype(np.float64)
-    if math.sqrt(float(np.mean(sound**2))) < _SILENCE:
-        return math.nan
     samples = sound.shape[1]
+    # The end of a chirp at the edge of the window is too short to tell a direction from.
+    pieces = np.sqrt((sound[:, :samples - samples % 10].reshape(2, 10, -1)**2).mean(axis=(0, 2)))
+    if np.median(pieces) < _SILENCE:
+        return math.nan
     left, right = np.fft.rfft(sound * np.hanning(samples), 2 * samples)
     cross = left * np.conj(right)
     cross /= np.sqrt(np.abs(cross)) + 1e-9

@@ -13,14 +13,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from liquidspike_ros.sim.arena import (
+from .arena import (
     ARRIVAL_DISTANCE,
     BEACON_RADIUS,
     free_grid,
     Layout,
     ROOM_SIZE,
 )
-from liquidspike_ros.sim.robot_model import ROBOT_RADIUS
+from .robot_model import ROBOT_RADIUS
 
 Pose = tuple[float, float, float]
 

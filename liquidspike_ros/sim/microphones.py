@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from liquidspike_ros.sim.arena import Layout
+    from .arena import Layout
 
 SAMPLE_RATE = 16000
 CHUNK = 320

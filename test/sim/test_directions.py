@@ -27,8 +27,8 @@ def picture(column: int, colour: tuple[int, int, int]) -> np.ndarray:
     return image
 
 
-@pytest.mark.parametrize(('index', 'colour'), enumerate([(150, 14, 14), (12, 110, 20),
-                                                         (18, 30, 150)]))
+@pytest.mark.parametrize(('index', 'colour'), [(0, (150, 14, 14)), (1, (12, 110, 20)),
+                                                (2, (18, 30, 150))])
 def test_a_pillar_is_seen_where_its_column_is(index: int, colour: tuple[int, int, int]) -> None:
     seen = seen_directions(picture(70, colour))
     # 90 degrees over 96 columns: the focal length is 48 columns.
