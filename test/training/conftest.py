@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,8 @@ def imu(time: int, gyro: np.ndarray, accel: np.ndarray) -> Any:
     zeros = np.zeros(9)
     return M['sensor_msgs/msg/Imu'](
         header=header(time), orientation=M['geometry_msgs/msg/Quaternion'](x=0, y=0, z=0, w=1),
-        orientation_covariance=zeros, angular_velocity=vector(**dict(zip('xyz', gyro, strict=True))),
+        orientation_covariance=zeros,
+        angular_velocity=vector(**dict(zip('xyz', gyro, strict=True))),
         angular_velocity_covariance=zeros,
         linear_acceleration=vector(**dict(zip('xyz', accel, strict=True))),
         linear_acceleration_covariance=zeros)
@@ -77,6 +79,15 @@ def twist(v: float, w: float) -> Any:
     vector = M['geometry_msgs/msg/Vector3']
     return M['geometry_msgs/msg/Twist'](
         linear=vector(x=v, y=0.0, z=0.0), angular=vector(x=0.0, y=0.0, z=w))
+
+
+def twist_stamped(time: int, value: Any) -> Any:
+    return M['geometry_msgs/msg/TwistStamped'](header=header(time), twist=value)
+
+
+def array(values: list[float]) -> Any:
+    layout = M['std_msgs/msg/MultiArrayLayout'](dim=[], data_offset=0)
+    return M['std_msgs/msg/Float64MultiArray'](layout=layout, data=np.array(values, np.float64))
 
 
 Row = tuple[int, str, Any]
@@ -138,3 +149,10 @@ def make_bag(tmp_path: Path) -> Make:
 def toy_drive() -> Callable[..., list[Row]]:
     """The rows of ``drive``, to be spoilt before they are written."""
     return drive
+
+
+@pytest.fixture
+def messages() -> Any:
+    """Makers of single messages: ``image``, ``imu``, ``scan``, ``audio``, ``twist``."""
+    return SimpleNamespace(image=image, imu=imu, scan=scan, audio=audio, twist=twist,
+                           twist_stamped=twist_stamped, array=array)

@@ -1,0 +1,46 @@
+"""Ctrl-C during training: the first asks for a tidy end, the second insists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class Interruption:
+    """Turns SIGINT and SIGTERM into a flag that is read between two training steps.
+
+    Outside the main thread, where Python delivers no signals, it only holds the flag.
+
+    Args:
+        notice: Called once, from the signal handler, when the first signal arrives.
+
+    Attributes:
+        requested: Whether training should end; may also be set by hand (a node's stop service).
+    """
+
+    def __init__(self, notice: Callable[[], None] | None = None) -> None:
+        self.requested = False
+        self._notice = notice
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        if self._notice:
+            self._notice()

@@ -1,0 +1,364 @@
+"""Behaviour cloning by truncated back-propagation through time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import contextlib
+from dataclasses import dataclass
+import math
+from pathlib import Path
+import time
+from typing import Any
+
+import torch
+from torch import nn, Tensor
+
+from ..control.tensors import robot_model_config
+from ..core.checkpoint import from_pretrained, save_pretrained
+from ..core.multimodal_applications import RobotMultiSensorModel
+from ..robot import RobotSpec
+from .configuration import TrainConfig, TrainingError
+from .console import clock, Console, StepReport
+from .conversion import Dataset, summary
+from .dataset import Episode
+from .interruption import Interruption
+from .lanes import Batch, Lanes
+from .objectives import ActionLoss
+from .resumption import load_progress, save_progress
+from .schedule import AveragedWeights, Schedule
+
+LAST = 'last'
+GIVE_UP = 20  # non-finite gradients in a row
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a training run ended.
+
+    Attributes:
+        directory: The best checkpoint; ``last`` below it resumes.
+        steps: Optimiser steps done, resumed ones included.
+        epochs: Whole epochs done.
+        minutes: Time spent training, resumed time included.
+        interrupted: Whether it was stopped from outside.
+        best: Lowest validation (or, without validation, training) loss.
+        history: One row of metrics for each epoch.
+    """
+
+    directory: Path
+    steps: int
+    epochs: int
+    minutes: float
+    interrupted: bool
+    best: float
+    history: tuple[Mapping[str, float], ...]
+
+
+def build_model(robot: RobotSpec, config: TrainConfig, init_from: str | Path | None = None
+                ) -> RobotMultiSensorModel:
+    """A new model for a robot, or one to go on from.
+
+    Args:
+        robot: Fixes inputs and outputs.
+        config: ``model`` options and seed; the options of ``init_from`` win over them.
+        init_from: Checkpoint folder to fine-tune.
+
+    Raises:
+        TrainingError: An option is unknown, or the checkpoint is of another robot's shape.
+        CheckpointError: The checkpoint cannot be read.
+    """
+    wanted = model_options(robot)
+    torch.manual_seed(config.seed)
+    if init_from is None:
+        try:
+            return RobotMultiSensorModel(**{**wanted, **config.model})
+        except (TypeError, ValueError) as error:
+            raise TrainingError(f'model: {error}') from None
+    model, _ = from_pretrained(init_from)
+    if not isinstance(model, RobotMultiSensorModel):
+        raise TrainingError(f'{init_from}: got a {type(model).__name__}, '
+                            'expected a RobotMultiSensorModel')
+    for name, value in wanted.items():
+        got = model.config.get(name)
+        if (tuple(got) if isinstance(got, list) else got) != value:
+            raise TrainingError(f'{init_from}: {name} is {got}, expected {value} for robot '
+                                f'{robot.name!r}; train from scratch')
+    return model
+
+
+def model_options(robot: RobotSpec) -> dict[str, Any]:
+    """The model options that a robot fixes."""
+    circle = math.isclose(robot.lidar.angle_max - robot.lidar.angle_min, 2 * math.pi, rel_tol=1e-3)
+    options = {**robot_model_config(robot), 'control_rate': robot.rate, 'lidar_circular': circle}
+    return {**options, 'num_sensors': options['num_sensors'] or 0}
+
+
+class Trainer:
+    """One training run over converted recordings.
+
+    Args:
+        model: Trained in place.
+        dataset: Recordings.
+        robot: Whose recordings they are.
+        config: How to train.
+        output: Folder of the best checkpoint; the last one lies in ``last`` below it.
+        console: Where progress goes.
+    """
+
+    def __init__(self, model: RobotMultiSensorModel, dataset: Dataset, robot: RobotSpec,
+                 config: TrainConfig, output: str | Path, console: Console | None = None) -> None:
+        self.robot, self.config, self.output = robot, config, Path(output)
+        self.console = console or Console()
+        self.device = torch.device(config.device)
+        self.model = model.to(self.device)
+        self.dataset = dataset
+        training, self.held = dataset.split(config.data.validation, config.seed)
+        data = config.data
+        self.lanes = Lanes(training, robot, lanes=data.lanes, ticks=data.ticks,
+                           augment=config.augment, seed=config.seed)
+        self.per_epoch = self.lanes.batches_per_epoch
+        self.loss = ActionLoss(config.loss, robot.command.names).to(self.device)
+        self.schedule = Schedule(config.optimiser, config.optimiser.epochs * self.per_epoch)
+        self.optimiser = _adamw(model, config)
+        self.average = AveragedWeights(model, config.optimiser.average)
+        self.interruption = Interruption(self._notice)
+        self.history: list[dict[str, float]] = []
+        self.best = math.inf
+        self.step = 0
+        self.skipped = 0
+        self._before = 0.0  # minutes of earlier, resumed runs
+        self._began = time.monotonic()
+        self._running: float | None = None
+
+    @property
+    def minutes(self) -> float:
+        """Time spent training, min."""
+        return self._before + (time.monotonic() - self._began) / 60
+
+    def resume(self) -> None:
+        """Go on from ``output/last``: weights, optimiser, schedule and history.
+
+        The lanes start afresh, so a resumed run is as good as, not identical to, an unbroken one.
+
+        Raises:
+            TrainingError: There is nothing that fits.
+        """
+        facts = load_progress(self.output / LAST, self.model, self.optimiser)
+        self.step, self._before = facts['step'], facts['minutes']
+        self.history, self.best = facts['history'], facts['best']
+        saved, _ = from_pretrained(self.output / LAST)
+        for name, value in saved.state_dict().items():
+            if name in self.average.values:
+                self.average.values[name].copy_(value)
+        self.average.count = self.step
+        self.lanes = Lanes(self.lanes.episodes, self.robot, lanes=self.lanes.lanes,
+                           ticks=self.lanes.ticks, augment=self.config.augment,
+                           seed=self.config.seed + self.step)
+
+    def run(self) -> TrainResult:
+        """Train to the end of the epochs, of the time budget, or until Ctrl-C.
+
+        Raises:
+            TrainingError: The gradients stay non-finite.
+        """
+        self._began = time.monotonic()
+        with self.interruption:
+            try:
+                self._epochs()
+            finally:
+                self.console.close()
+        interrupted = self.interruption.requested
+        if interrupted:
+            self._save_last()
+            if not math.isfinite(self.best):  # stopped before the first epoch was judged
+                self._save(self.output)
+            self.console.say(f'stopped after step {self.step}; usable checkpoint in {self.output}, '
+                             'to go on: --resume')
+        return TrainResult(self.output, self.step, len(self.history), self.minutes, interrupted,
+                           self.best, tuple(self.history))
+
+    def _epochs(self) -> None:
+        batches = iter(self.lanes)
+        state: Any = None
+        while not self._finished():
+            losses = []
+            for _ in range(self.per_epoch - self.step % self.per_epoch):
+                state, loss = self._train_step(next(batches), state)
+                losses.append(loss)
+                if self._finished():
+                    break
+            if self.interruption.requested:
+                return
+            self._close_epoch(losses)
+
+    def _finished(self) -> bool:
+        return self.interruption.requested or self._share() >= 1.0
+
+    def _share(self) -> float:
+        return self.schedule.share(self.step, self.minutes)
+
+    def _train_step(self, batch: Batch, state: Any) -> tuple[Any, float]:
+        """One step on ``T`` ticks of ``B`` lanes; returns the state to carry on and the loss."""
+        self.model.train()
+        for group in self.optimiser.param_groups:
+            group['lr'] = self.schedule.rate(self._share())
+        loss, state = self._forward(batch.to(self.device), state)
+        self.optimiser.zero_grad(set_to_none=True)
+        if loss.requires_grad:
+            loss.backward()
+        limit = self.config.optimiser.clip or math.inf
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        self.step += 1
+        if not (torch.isfinite(norm) and torch.isfinite(loss)):
+            self._skip()
+            return None, math.nan
+        self.skipped = 0
+        self.optimiser.step()
+        self.average.update()
+        value = float(loss.detach())
+        self._running = value if self._running is None else 0.98 * self._running + 0.02 * value
+        self._tell()
+        return state, value
+
+    def _forward(self, batch: Batch, state: Any) -> tuple[Tensor, Any]:
+        if state is None:
+            state = self.model.init_state(len(batch.start), device=self.device)
+        state = self.model.reset_state(self.model.detach_state(state), batch.start)
+        half = self.config.optimiser.precision == 'bfloat16'
+        with torch.autocast(self.device.type, torch.bfloat16) if half else contextlib.nullcontext():
+            actions, state = self.model.unroll(batch.inputs, state, dt=batch.dt,
+                                               present=batch.present)
+        return self.loss(actions.float(), batch.labels, batch.weight), state
+
+    def _skip(self) -> None:
+        """Leave a non-finite step out; all lanes start from rest afterwards."""
+        self.skipped += 1
+        self.optimiser.zero_grad(set_to_none=True)
+        self.console.say(f'step {self.step}: gradient not finite, left out')
+        if self.skipped >= GIVE_UP:
+            raise TrainingError(f'{GIVE_UP} steps in a row without a finite gradient, expected '
+                                'finite ones; lower optimiser.learning_rate or optimiser.clip')
+
+    def _tell(self) -> None:
+        share = self._share()
+        spent = self.minutes - self._before
+        done = share - self.schedule.share(0, self._before) if self._before else share
+        remaining = spent * 60 * (1 - share) / done if done > 0 else math.inf
+        self.console.step(StepReport(
+            (self.step - 1) // self.per_epoch + 1, self.config.optimiser.epochs, self.step,
+            self.schedule.steps, self._running or 0.0, self.optimiser.param_groups[0]['lr'],
+            min(remaining, 1e6)))
+
+    def _close_epoch(self, losses: Sequence[float]) -> None:
+        finite = [loss for loss in losses if math.isfinite(loss)]
+        row = {'epoch': float(len(self.history) + 1), 'step': float(self.step),
+               'minutes': round(self.minutes, 3)}
+        if finite:
+            row['train_loss'] = sum(finite) / len(finite)
+        with self.average.applied():
+            row |= self.validate(self.held)
+            if self.interruption.requested and self.held:
+                return  # validation was cut short: its figures mean nothing
+            self.history.append(row)
+            score = row.get('validation_loss', row.get('train_loss', math.inf))
+            better = score < self.best or not math.isfinite(self.best)
+            self.best = min(score, self.best)
+            if better:
+                self._save(self.output)
+        self._save_last()
+        facts = ' '.join(f'{name} {value:.4f}' for name, value in row.items()
+                         if name not in ('epoch', 'step', 'minutes'))
+        self.console.say(f'epoch {len(self.history)}/{self.config.optimiser.epochs} '
+                         f'[{clock(self.minutes * 60)}] {facts}{" *" if better else ""}')
+
+    @torch.no_grad()
+    def validate(self, episodes: Sequence[Episode]) -> dict[str, float]:
+        """Open-loop figures over whole episodes: loss, and mean error in physical units."""
+        if not episodes:
+            return {}
+        self.model.eval()
+        data, command = self.config.data, self.robot.command
+        total, count = 0.0, 0.0
+        error = torch.zeros(command.width, device=self.device)
+        state: Any = None
+        for batch in Lanes(episodes, self.robot, lanes=data.lanes, ticks=data.ticks):
+            batch = batch.to(self.device)
+            if state is None:
+                state = self.model.init_state(len(batch.start), device=self.device)
+            state = self.model.reset_state(state, batch.start)
+            actions, state = self.model.unroll(batch.inputs, state, dt=batch.dt,
+                                               present=batch.present)
+            weight = float(batch.weight.sum())
+            total += float(self.loss(actions, batch.labels, batch.weight)) * weight
+            error += ((actions - batch.labels).abs() * batch.weight[..., None]).sum((0, 1))
+            count += weight
+            if self.interruption.requested:
+                break
+        figures = {'validation_loss': total / max(count, 1.0)}
+        for i, name in enumerate(command.names):
+            figures[f'error_{name}'] = float(error[i]) / max(count, 1.0) * command.scale[i]
+        return figures
+
+    def _notice(self) -> None:
+        self.console.say('interrupted: finishing this step and saving (again to abort at once)')
+
+    def _save(self, folder: Path) -> None:
+        """Write a checkpoint of the weights as they are."""
+        save_pretrained(self.model, folder, metadata={
+            'robot': self.robot.to_dict(), 'training': self.config.to_dict(),
+            'data': summary(self.dataset), 'step': self.step, 'history': self.history})
+
+    def _save_last(self) -> None:
+        """Write averaged weights as a usable checkpoint, the live ones beside it."""
+        with self.average.applied():
+            self._save(self.output / LAST)
+        save_progress(self.output / LAST, self.model, self.optimiser, {
+            'step': self.step, 'minutes': self.minutes, 'history': self.history,
+            'best': self.best if math.isfinite(self.best) else 1e300})
+
+
+def _adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [{'params': [p for p in parameters if p.ndim >= 2],
+               'weight_decay': config.optimiser.weight_decay},
+              {'params': [p for p in parameters if p.ndim < 2], 'weight_decay': 0.0}]
+    return torch.optim.AdamW(groups, lr=config.optimiser.learning_rate, fused=True)
+
+
+def train(paths: Sequence[str | Path], output: str | Path, robot: RobotSpec, config: TrainConfig,
+          *, init_from: str | Path | None = None, resume: bool = False,
+          console: Console | None = None) -> TrainResult:
+    """Train a policy from recordings.
+
+    Args:
+        paths: Recordings, or folders of them.
+        output: Checkpoint folder to write.
+        robot: Whose recordings they are.
+        config: How to train.
+        init_from: Checkpoint to fine-tune instead of starting from random weights.
+        resume: Go on with ``output/last``.
+        console: Where progress goes; standard error by default.
+
+    Raises:
+        BagError: No recording is usable; nothing is written.
+        TrainingError: A setting is wrong, or training cannot go on.
+        CheckpointError: ``init_from`` or ``output/last`` cannot be read.
+    """
+    console = console or Console()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    source = Path(output) / LAST if resume else init_from
+    model = build_model(robot, config, source)  # a wrong setting shows before an hour of reading
+    began = time.monotonic()
+    dataset = Dataset(paths, robot, config.data,
+                      lambda done, count, line: console.say(f'[{done}/{count}] {line}'))
+    try:
+        facts = summary(dataset)
+        console.say(f'{facts["recordings"]} recordings, {facts["labelled"]} labelled ticks, '
+                    f'{facts["unused"]} not used; read in {clock(time.monotonic() - began)}')
+        trainer = Trainer(model, dataset, robot, config, output, console)
+        if resume:
+            trainer.resume()
+        return trainer.run()
+    finally:
+        dataset.close()
