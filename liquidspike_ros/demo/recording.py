@@ -92,6 +92,7 @@ class Recording:
         command_wall: When each command left its publisher, ns of the system clock.
         clock_wall: When simulated time (key) was announced, ns of the system clock.
         status: Newest status of the simulator.
+        decided: Time of the first status with an outcome; 0 while there is none.
         cpu: Processor time over wall time per process, 1 is one core.
     """
 
@@ -105,6 +106,7 @@ class Recording:
     command_wall: list[int] = field(default_factory=list)
     clock_wall: Timeline[int] = field(default_factory=Timeline)
     status: dict[str, Any] = field(default_factory=dict)
+    decided: int = 0
     cpu: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -114,6 +116,11 @@ class Recording:
             if v or w:
                 return time
         return self.poses.times[0] if self.poses.times else 0
+
+    @property
+    def end(self) -> int:
+        """When the outcome was decided, ns; of the last pose while it is open."""
+        return self.decided or (self.poses.times[-1] if self.poses.times else 0)
 
     @property
     def outcome(self) -> str:

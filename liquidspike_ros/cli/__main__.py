@@ -1,0 +1,9 @@
+"""``python -m liquidspike_ros.cli``."""
+
+from __future__ import annotations
+
+import sys
+
+from .program import main
+
+sys.exit(main())

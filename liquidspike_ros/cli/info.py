@@ -1,0 +1,91 @@
+"""Say what a checkpoint, a recording or a robot file holds, and what is wrong with it.
+
+Examples:
+  liquidspike info models/beacon
+  liquidspike info bags/episode_0003
+  liquidspike info config/robots/beacon.yaml
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..share import shared_file
+from .options import add_robot, read_robot
+
+SUMMARY = 'describe a checkpoint, a recording or a robot file'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument('path', metavar='PATH', type=Path,
+                        help='checkpoint folder, recording, or robot file')
+    add_robot(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Describe; 1 if a recording is not usable."""
+    path = shared_file(arguments.path)
+    if path.is_dir() and (path / 'config.json').is_file():
+        print('\n'.join(describe_checkpoint(path)))
+        return 0
+    if path.suffix in ('.yaml', '.yml') and path.is_file():
+        print('\n'.join(describe_robot(path)))
+        return 0
+    return describe_recordings(path, arguments)
+
+
+def describe_checkpoint(path: Path) -> list[str]:
+    """A checkpoint, read and verified as a node would."""
+    from ..core.checkpoint import from_pretrained
+
+    model, metadata = from_pretrained(path)
+    parameters = sum(p.numel() for p in model.parameters())
+    size = (path / 'model.safetensors').stat().st_size / 1e6
+    lines = [f'{path}: {type(model).__name__}, {parameters:,} parameters, {size:.2f} MB, whole',
+             f'  modalities  {", ".join(getattr(model, "modalities", ()))}']
+    robot = metadata.get('robot', {})
+    if robot:
+        lines.append(f'  robot       {robot.get("name")}, {robot.get("rate")} Hz, '
+                     f'commands {", ".join(robot.get("command", {}).get("names", ()))}')
+    data = metadata.get('data', {})
+    if data:
+        facts = ', '.join(f'{name} {value}' for name, value in data.items()
+                          if isinstance(value, (int, float, str)))
+        lines.append(f'  trained on  {facts}')
+    history = metadata.get('history') or []
+    if history:
+        last = ', '.join(f'{name} {value:.4g}' for name, value in history[-1].items())
+        lines.append(f'  last epoch  {last}')
+    return lines
+
+
+def describe_robot(path: Path) -> list[str]:
+    """A robot file, validated."""
+    from ..robot import load_robot
+
+    robot = load_robot(path)
+    lines = [f'{path}: robot {robot.name}, {robot.rate:g} Hz, ticks by {robot.trigger}']
+    for name, spec in robot.sensors.items():
+        need = 'required' if spec.required else 'optional'
+        lines.append(f'  {name:7} {spec.topic} ({spec.type}), {spec.rate:g} Hz, {need}, '
+                     f'masked after {spec.max_age:g} s')
+    command = robot.command
+    limits = ', '.join(f'{name} in [{low:g}, {high:g}]' for name, low, high in
+                       zip(command.names, command.lower, command.upper, strict=True))
+    return [*lines, f'  command {command.topic} ({command.kind}): {limits}']
+
+
+def describe_recordings(path: Path, arguments: argparse.Namespace) -> int:
+    """Recordings, judged as training would."""
+    from ..training.bags import find_bags, scan_bag
+
+    robot = read_robot(arguments)
+    reports = [scan_bag(bag, robot) for bag in find_bags([path])]
+    for report in reports:
+        print(report.line)
+        if len(reports) == 1:
+            for topic, found in report.topics.items():
+                print(f'  {topic:24} {found.type:32} {found.count:7}')
+    return 0 if any(report.usable for report in reports) else 1

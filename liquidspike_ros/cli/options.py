@@ -1,0 +1,76 @@
+"""Options that several commands share, and the checks argparse does not make."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..share import shared_file
+
+if TYPE_CHECKING:
+    from ..robot import RobotSpec
+
+ROBOT_FILE = 'config/robots/beacon.yaml'
+
+
+def add_robot(parser: argparse.ArgumentParser) -> None:
+    """``--robot FILE``."""
+    parser.add_argument(
+        '--robot', metavar='FILE', type=Path, default=Path(ROBOT_FILE),
+        help=f'robot file: topics, sensors, limits (default: {ROBOT_FILE})',
+    )
+
+
+def read_robot(arguments: argparse.Namespace) -> RobotSpec:
+    """The robot of ``--robot``.
+
+    Raises:
+        RobotError: The file is missing or describes no valid robot.
+    """
+    from ..robot import load_robot
+
+    return load_robot(shared_file(arguments.robot))
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """An argparse type: a whole number in a closed range."""
+
+    def parse(text: str) -> int:
+        span = f'a whole number of at least {least}'
+        if most is not None:
+            span = f'a whole number in [{least}, {most}]'
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f'got {text!r}, expected {span}') from None
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f'got {text}, expected {span}')
+        return value
+
+    return parse
+
+
+def real(least: float, most: float) -> Callable[[str], float]:
+    """An argparse type: a number in a closed range."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float('nan')
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f'got {text}, expected a number in [{least:g}, {most:g}]')
+        return value
+
+    return parse
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write a file so that it is never seen half-written; folders above it are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f'.{path.name}.part')
+    unfinished.write_text(content)
+    unfinished.replace(path)

@@ -1,0 +1,93 @@
+"""Train a policy from recordings (behaviour cloning, truncated back-propagation through time).
+
+Recordings are rosbag2 folders, .mcap or .db3 files, or folders of them: any robot's, as long as the
+robot file names the topics. What a recording lacks is reported and the rest is used. The best
+checkpoint lands in the output folder, the newest in `last` below it; Ctrl-C leaves both whole.
+
+Examples:
+  liquidspike train bags -o models/mine
+  liquidspike train bags/run_1 bags/run_2.mcap -o models/mine --robot my_robot.yaml --epochs 20
+  liquidspike train bags -o models/mine --resume
+  liquidspike train bags -o models/mine --init-from models/beacon --set optimiser.learning_rate=3e-4
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+import sys
+from typing import Any
+
+from ..share import shared_file
+from .options import add_robot, read_robot, real, whole
+
+SUMMARY = 'train a policy from recordings'
+CONFIG_FILE = 'config/train.yaml'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument('bags', metavar='BAG', nargs='+', type=Path,
+                        help='rosbag2 folder, .mcap or .db3 file, or a folder of them')
+    parser.add_argument('-o', '--output', metavar='DIR', type=Path, required=True,
+                        help='folder for the checkpoint (config.json, model.safetensors)')
+    add_robot(parser)
+    parser.add_argument('--config', metavar='FILE', type=Path, default=Path(CONFIG_FILE),
+                        help=f'training file: model, data, loss, optimiser (default: {CONFIG_FILE})')
+    parser.add_argument('--epochs', metavar='N', type=whole(1), help='passes over the recordings')
+    parser.add_argument('--max-minutes', metavar='M', type=real(0.0, 1e5),
+                        help='time budget the learning-rate schedule is fitted to')
+    parser.add_argument('--seed', metavar='N', type=whole(0),
+                        help='of weights, order and augmentation')
+    parser.add_argument('--device', metavar='NAME', help='cpu, cuda or cuda:N')
+    parser.add_argument('--set', metavar='KEY=VALUE', dest='settings', action='append', default=[],
+                        type=setting, help='any setting of the training file; may be repeated')
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument('--init-from', metavar='DIR', type=Path,
+                       help='fine-tune this checkpoint instead of starting from random weights')
+    start.add_argument('--resume', action='store_true', help='go on with DIR/last of the output')
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """``optimiser.clip=0.5`` as a dotted name and a YAML value."""
+    import yaml
+
+    name, equals, value = text.partition('=')
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(
+            f'got {text!r}, expected KEY=VALUE such as optimiser.clip=0.5')
+    try:
+        parsed = yaml.safe_load(value)
+        # YAML 1.1 takes 3e-4, without a point, for a word.
+        return name, float(parsed) if isinstance(parsed, str) and _is_number(parsed) else parsed
+    except yaml.YAMLError:
+        raise argparse.ArgumentTypeError(f'{name}: {value!r} is no YAML value') from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train; 130 after Ctrl-C, with a usable checkpoint."""
+    from ..training.configuration import load_train_config
+    from ..training.trainer import train
+
+    robot = read_robot(arguments)
+    given = {'optimiser.epochs': arguments.epochs, 'optimiser.max_minutes': arguments.max_minutes,
+             'seed': arguments.seed, 'device': arguments.device}
+    settings = {name: value for name, value in given.items() if value is not None}
+    config = load_train_config(shared_file(arguments.config)).override(
+        {**settings, **dict(arguments.settings)})
+    result = train(arguments.bags, arguments.output, robot, config,
+                   init_from=arguments.init_from, resume=arguments.resume)
+    if result.interrupted:
+        return 130
+    print(f'{result.directory}: {result.epochs} epochs, {result.steps} steps in '
+          f'{result.minutes:.1f} min, best loss {result.best:.4f}')
+    print(f'measure it with: liquidspike evaluate {result.directory}', file=sys.stderr)
+    return 0
