@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+import math
 from typing import Any
 
 import numpy as np
@@ -82,21 +83,23 @@ def stack_observations(observations: Sequence[Observation], robot: RobotSpec, *,
 def robot_model_config(robot: RobotSpec) -> dict[str, Any]:
     """What ``RobotMultiSensorModel`` must be built with to fit a robot.
 
-    Sensors that the robot does not have or use are None.
+    Sensors that the robot does not have or use are None (``num_sensors``: 0).
     """
     sensors = robot.sensors
     camera, imu = sensors.get('camera'), sensors.get('imu')
     lidar, audio = sensors.get('lidar'), sensors.get('audio')
     config: dict[str, Any] = {
-        'camera_size': None, 'num_sensors': None, 'sensor_window': None, 'lidar_shape': None,
+        'camera_size': None, 'num_sensors': 0, 'sensor_window': None, 'lidar_shape': None,
         'audio_channels': None, 'audio_window': None, 'action_dim': robot.command.width,
+        'control_rate': robot.rate,
     }
     if isinstance(camera, CameraSpec):
         config['camera_size'] = (3, camera.height, camera.width)
     if isinstance(imu, ImuSpec):
         config |= {'num_sensors': 6, 'sensor_window': imu.window}
     if isinstance(lidar, LidarSpec):
-        config['lidar_shape'] = (2, lidar.beams)
+        around = lidar.angle_max - lidar.angle_min > 2 * math.pi - 1e-3
+        config |= {'lidar_shape': (2, lidar.beams), 'lidar_circular': around}
     if isinstance(audio, AudioSpec):
         config |= {'audio_channels': audio.channels, 'audio_window': audio.window,
                    'audio_sample_rate': audio.sample_rate}
