@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 import math
 import os
 import subprocess
@@ -96,14 +97,16 @@ def test_pixels_are_noisy_and_exposure_wanders_a_little(make_layout):
 
 
 def test_several_worlds_share_the_graphics_and_keep_their_own_pictures(make_layout):
-    left = World(make_layout(red=(2.0, 1.0)))
-    right = World(make_layout(red=(2.0, -1.0)))
+    left = World(replace(make_layout(red=(2.0, 1.0)), floor=(0.1, 0.4, 0.1)))
+    right = World(replace(make_layout(red=(2.0, -1.0)), floor=(0.1, 0.1, 0.4)))
     cameras = Camera(0), Camera(0)
     for _ in range(3):
-        masks = [coloured(picture(camera.measure(world, 0)), 'red')
-                 for camera, world in zip(cameras, (left, right), strict=True)]
+        frames = [picture(camera.measure(world, 0))
+                  for camera, world in zip(cameras, (left, right), strict=True)]
+        masks = [coloured(frame, 'red') for frame in frames]
         halves = [(mask[:, :48].any(), mask[:, 48:].any()) for mask in masks]
         assert halves == [(True, False), (False, True)]
+        assert [int(frame[70, 48].argmax()) for frame in frames] == [1, 2]  # green, blue tiles
 
 
 def in_new_process(code: str, **environment: str) -> subprocess.CompletedProcess[str]:

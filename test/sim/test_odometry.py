@@ -51,6 +51,15 @@ def test_it_drifts_differently_in_every_episode(make_layout):
     assert np.ptp(errors) > 0.005
 
 
+def test_its_metre_is_a_little_off(make_layout):
+    scales = []
+    for seed in range(8):
+        world = World(make_layout())
+        message = drive(world, WheelOdometry(world, seed), 0.5, 0.0, 4.0)
+        scales.append(math.hypot(*planar(message)[:2]) / world.path_length)
+    assert 0.002 < np.std(scales) < 0.02
+
+
 def test_wheels_that_slip_deceive_it(make_layout):
     world = World(make_layout(start=(3.7, 0.0, 0.0)))
     for side in ('left_wheel', 'right_wheel'):

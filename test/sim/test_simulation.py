@@ -176,15 +176,32 @@ def test_the_singing_pillar_is_heard_from_its_side(make_layout):
     assert loudness[1][0] > 1.1 * loudness[1][1]
 
 
-def test_ground_truth_is_the_pose_at_its_stamp(make_layout):
+def test_ground_truth_is_the_pose_at_its_very_stamp(make_layout):
     simulation = Simulation(make_layout(), camera=False)
-    messages = run(simulation, 1.0)
-    last = [m for m in messages if m.topic == 'ground_truth'][-1]
-    position = last.msg.pose.pose.position
-    lag = (simulation.now_ns - last.now_ns) * 1e-9
-    away = math.dist((position.x, position.y), simulation.pose[:2])
-    assert away == pytest.approx(0.4 * lag, abs=0.01)
-    assert last.msg.header.frame_id == 'map'
+    run(simulation, 1.0)
+    while True:
+        before = simulation.pose, simulation.world.time_ns
+        simulation.command(0.5, 0.0)
+        truth = [m for m in simulation.advance(simulation.now_ns + 5_000_000)
+                 if m.topic == 'ground_truth']
+        if truth:
+            break
+    position = truth[0].msg.pose.pose.position
+    moved = math.dist((position.x, position.y), before[0][:2])
+    expected = simulation.velocity[0] * (truth[0].now_ns - before[1]) * 1e-9
+    assert moved == pytest.approx(expected, abs=2e-4)
+    assert expected > 6e-4
+    assert truth[0].msg.header.frame_id == 'map'
+
+
+def test_a_sound_chunk_leaves_when_it_has_been_heard(make_layout, monkeypatch):
+    simulation = Simulation(make_layout(), camera=False)
+    starts, render = [], simulation.microphones.render
+    monkeypatch.setattr(simulation.microphones, 'render',
+                        lambda t_ns, pose: starts.append(t_ns) or render(t_ns, pose))
+    sent = [m.now_ns for m in simulation.advance(200_000_000) if m.topic == 'audio']
+    assert [now - start for now, start in zip(sent, starts, strict=True)] == [20_000_000] * 9
+    assert min(starts) >= 0
 
 
 def test_time_does_not_run_backwards():
