@@ -24,6 +24,7 @@ renderer.close()
 
 
 def main() -> int:
+    """Try the backends in turn; returns the exit status."""
     for backend in ('osmesa', 'egl'):
         environment = {**os.environ, 'MUJOCO_GL': backend, 'PYOPENGL_PLATFORM': backend}
         result = subprocess.run([sys.executable, '-c', PROBE], env=environment,

@@ -7,7 +7,7 @@ nodes' logs. Exit status 0 only if the robot arrived.
 Examples:
   liquidspike demo
   liquidspike demo --seed 12 --no-video
-  liquidspike demo --model models/mine --domain 7     (then, beside it: ROS_DOMAIN_ID=7 ros2 topic list)
+  liquidspike demo --model models/mine --domain 7     (look in with ROS_DOMAIN_ID=7 ros2 topic list)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Drive a policy through rooms it never saw, in simulation, and report how often it arrives.
 
-Runs in this process, without ROS, much faster than real time. Seeds 1000 to 1999 are never recorded,
-so nothing was trained on them; the same seeds give the same episodes, bit for bit.
+Runs in this process, without ROS, much faster than real time. Seeds 1000 to 1999 are never
+recorded, so nothing was trained on them; the same seeds give the same episodes, bit for bit.
 
 Examples:
   liquidspike evaluate models/beacon

@@ -1,8 +1,8 @@
 """Record expert drives in simulation as rosbag2 (mcap) recordings to learn from.
 
-One recording an episode: the sensor topics, the expert's command on /cmd_vel as the label, and what
-was really driven on /cmd_vel_applied (noise is injected, so that recoveries are in the data). What is
-there already stays; running the same command again goes on where it stopped.
+One recording an episode: the sensor topics, the expert's command on /cmd_vel as the label, and
+what was really driven on /cmd_vel_applied (noise is injected, so that recoveries are in the data).
+What is there already stays; running the same command again goes on where it stopped.
 
 Examples:
   liquidspike record --episodes 200 -o bags --workers 2

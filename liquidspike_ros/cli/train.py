@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='folder for the checkpoint (config.json, model.safetensors)')
     add_robot(parser)
     parser.add_argument('--config', metavar='FILE', type=Path, default=Path(CONFIG_FILE),
-                        help=f'training file: model, data, loss, optimiser (default: {CONFIG_FILE})')
+                        help=f'model, data, loss and optimiser settings (default: {CONFIG_FILE})')
     parser.add_argument('--epochs', metavar='N', type=whole(1), help='passes over the recordings')
     parser.add_argument('--max-minutes', metavar='M', type=real(0.0, 1e5),
                         help='time budget the learning-rate schedule is fitted to')

@@ -44,7 +44,7 @@ def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=4096)
 def _mask(text: str, size: int, bold: bool) -> NDArray[np.float32]:
-    """Coverage ``[h, w, 1]`` in [0, 1] of one line of text; all lines of a size are equally high."""
+    """Coverage ``[h, w, 1]`` in [0, 1] of a line of text; lines of a size are equally high."""
     font = _font(size, bold)
     ascent, descent = font.getmetrics()
     width = max(1, round(font.getlength(text)))
@@ -78,7 +78,8 @@ def text(picture: Picture, words: str, at: tuple[float, float], size: int = 13,
     below[:] = (below + part * (np.array(colour, dtype=np.float32) - below)).astype(np.uint8)
 
 
-def line(picture: Picture, points: NDArray[np.floating], colour: Colour, thickness: int = 1) -> None:
+def line(picture: Picture, points: NDArray[np.floating], colour: Colour,
+         thickness: int = 1) -> None:
     """A smooth polyline through ``[N, 2]`` pixel positions."""
     if len(points) < 2:
         return

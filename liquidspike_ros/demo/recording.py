@@ -66,7 +66,8 @@ class Tick:
         spikes: Spike rate ``[units]`` in [0, 1] per modality.
         present: Whether the modality was fresh enough to act on.
         gate: State of the safety gate.
-        latency: From the stamp of the newest camera frame to the command, s; NaN if unknown.
+        camera: Stamp of the newest camera frame it saw, ns; 0 if there was none.
+        sent: When this report left the policy, right after the command, ns of the system clock.
     """
 
     weights: dict[str, float]
@@ -74,7 +75,8 @@ class Tick:
     spikes: dict[str, NDArray[np.float32]]
     present: dict[str, bool]
     gate: str = ''
-    latency: float = float('nan')
+    camera: int = 0
+    sent: int = 0
 
 
 @dataclass
@@ -116,6 +118,21 @@ class Recording:
             if v or w:
                 return time
         return self.poses.times[0] if self.poses.times else 0
+
+    def latencies(self) -> NDArray[np.float64]:
+        """From camera stamp to command, s, one for each tick of the drive that used a new frame.
+
+        A stamp is simulated time; it came when the simulator announced that time on /clock. The
+        command of a tick is the last one that left the policy before its report on the tick.
+        """
+        found, seen = [], 0
+        sent = sorted(self.command_wall)
+        for tick in self.ticks.between(self.begin - 1, self.end)[1]:
+            came, place = self.clock_wall.at(tick.camera), bisect_right(sent, tick.sent)
+            if tick.camera > seen and came is not None and place:
+                found.append((sent[place - 1] - came) * 1e-9)
+            seen = max(seen, tick.camera)
+        return np.array(found, dtype=np.float64)
 
     @property
     def end(self) -> int:

@@ -12,8 +12,22 @@ from ..sim.arena import BEACON_COLOURS, BEACON_RADIUS, Layout, Obstacle, ROOM_SI
 from ..sim.directions import heard_direction, seen_directions
 from ..sim.robot_model import CAMERA_HORIZONTAL_FOV, ROBOT_RADIUS
 from .canvas import (
-    BLUE, blend, circle, CYAN, FAINT, INNER, line, LINE, MUTED, ORANGE, Picture, PILLAR, polygon,
-    TEXT, text, VIOLET,
+    blend,
+    BLUE,
+    circle,
+    CYAN,
+    FAINT,
+    INNER,
+    LINE,
+    line,
+    MUTED,
+    ORANGE,
+    Picture,
+    PILLAR,
+    polygon,
+    TEXT,
+    text,
+    VIOLET,
 )
 from .panel import dashed, Panel
 from .recording import Recording

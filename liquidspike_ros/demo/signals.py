@@ -7,7 +7,19 @@ from numpy.typing import NDArray
 
 from ..robot import CommandSpec
 from .canvas import (
-    BLUE, blend, CYAN, FAINT, INNER, line, LINE, MODALITY, MUTED, ORANGE, Picture, TEXT, text,
+    blend,
+    BLUE,
+    CYAN,
+    FAINT,
+    INNER,
+    LINE,
+    line,
+    MODALITY,
+    MUTED,
+    ORANGE,
+    Picture,
+    TEXT,
+    text,
     VIOLET,
 )
 from .panel import dashed, Panel
@@ -84,9 +96,9 @@ class SpikePanel(Panel):
 def _rows(rates: NDArray[np.float32], height: int) -> NDArray[np.float32]:
     """Spike rates ``[units]`` as ``height`` rows: every neuron its own band, or the brightest."""
     if len(rates) <= height:
-        return rates[np.arange(height) * len(rates) // height] ** 0.5
+        return np.sqrt(rates[np.arange(height) * len(rates) // height])
     edges = np.linspace(0, len(rates), height, endpoint=False).astype(int)
-    return np.maximum.reduceat(rates, edges) ** 0.5
+    return np.sqrt(np.maximum.reduceat(rates, edges))
 
 
 class AttentionPanel(Panel):

@@ -42,9 +42,10 @@ def summarise(recording: Recording) -> dict[str, Any]:
 
 def _driving_wall(recording: Recording) -> list[int]:
     """When the commands of the drive itself left, ns of the system clock."""
-    end = recording.end
-    return [wall for time, wall in zip(recording.commands.times, recording.command_wall, strict=True)
-            if recording.begin <= time <= end]
+    begin, end = recording.begin, recording.end
+    times = recording.commands.times
+    return [wall for time, wall in zip(times, recording.command_wall, strict=True)
+            if begin <= time <= end]
 
 
 def rate(wall: Sequence[int]) -> float:
@@ -64,8 +65,7 @@ def real_time_factor(recording: Recording) -> float:
 
 def latency(recording: Recording) -> dict[str, Any]:
     """Camera stamp to command over the ticks of the drive, ms."""
-    _, ticks = recording.ticks.between(recording.begin - 1, recording.end)
-    known = np.array([tick.latency for tick in ticks if not math.isnan(tick.latency)])
+    known = recording.latencies()
     values: dict[str, Any] = {'count': len(known)}
     for percentile in PERCENTILES:
         name = 'max' if percentile == 100 else f'p{percentile}'

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..robot import RobotSpec
 from ..sim.arena import Layout
-from .canvas import BLUE, circle, FAINT, GREEN, MUTED, ORANGE, Picture, RED, text, TEXT
+from .canvas import circle, FAINT, GREEN, MUTED, ORANGE, Picture, RED, TEXT, text
 from .panel import blank, Moving
 from .recording import Recording
 from .scene import CameraPanel, heard_at, PlanPanel, ScanPanel, seen_at
@@ -25,7 +25,7 @@ WIDTH, HEIGHT = 1280, 720
 FRAME_RATE = 15
 HOLD_NS = 2_000_000_000
 """How long the last moment stays in view, ns."""
-GATE_COLOURS = {'RUN': GREEN, 'DRIVE': GREEN, 'STOP': ORANGE, 'FAULT': RED}
+GATE_COLOURS = {'ACTIVE': GREEN, 'CAPPED': ORANGE, 'WARN': ORANGE, 'STOP': RED, 'FAULT': RED}
 OUTCOME_COLOURS = {'arrived': GREEN, 'wrong_beacon': RED, 'timeout': ORANGE}
 
 
@@ -51,7 +51,8 @@ class Film:
         ]
         self._still = blank(WIDTH, HEIGHT)
         text(self._still, 'liquidspike_ros', (16, 28), 20, TEXT, bold=True)
-        text(self._still, 'camera, IMU, LiDAR and sound to cmd_vel over ROS 2', (196, 29), 14, MUTED)
+        text(self._still, 'camera, IMU, LiDAR and sound to cmd_vel over ROS 2', (196, 29), 14,
+             MUTED)
         for panel in self._panels:
             panel.frame(self._still)
 
@@ -91,7 +92,7 @@ class Film:
         text(picture, f'sees {names}', (1050, 29), 13, TEXT, align=1.0)
         tick = self.recording.ticks.at(now)
         if tick is not None and tick.gate:
-            colour = GATE_COLOURS.get(tick.gate, BLUE)
+            colour = GATE_COLOURS.get(tick.gate, MUTED)
             circle(picture, (668, 29), 5, colour)
             text(picture, tick.gate, (680, 29), 13, colour, bold=True)
 

@@ -1,0 +1,85 @@
+"""The live line of a demo: rewritten in place on a terminal, a new line now and then elsewhere."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from functools import lru_cache
+import math
+import sys
+import time
+from typing import TextIO
+
+import numpy as np
+
+from ..sim.arena import BEACON_RADIUS, sample_layout
+from .recording import Recording
+from .scene import heard_at, seen_at
+
+
+class ProgressLine:
+    """Shows where a drive stands.
+
+    Args:
+        stream: Where to write; standard output by default.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._live = self._stream.isatty()
+        self._next = 0.0
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._stream.write('\n')
+            self._stream.flush()
+
+    def show(self, recording: Recording, last: bool = False) -> None:
+        """Show the newest moment, at most so often that it can be read."""
+        now = time.monotonic()
+        if not last and now < self._next:
+            return
+        self._next = now + (0.2 if self._live else 2.0)
+        line = describe(recording)
+        self._stream.write(f'\r\033[K{line}' if self._live else f'{line}\n')
+        self._stream.flush()
+
+
+def describe(recording: Recording) -> str:
+    """One line: time, distance to the singing pillar, directions, gate, rate, latency."""
+    if not recording.poses.items:
+        return 'waiting for the first pose'
+    now, (x, y, _) = recording.poses.times[-1], recording.poses.items[-1]
+    goal = sample_layout_goal(recording.seed)
+    distance = math.hypot(goal[0] - x, goal[1] - y) - BEACON_RADIUS
+    heard = heard_at(recording, now)
+    heard_text = '  silent' if math.isnan(heard) else f'{math.degrees(heard):+5.0f}° '
+    seen = ' '.join(f'{name} {math.degrees(angle):+.0f}°'
+                    for name, angle in seen_at(recording, now).items()) or 'no pillar'
+    tick = recording.ticks.items[-1] if recording.ticks.items else None
+    return (f'{recording.status.get("time", 0.0):5.1f} s  {distance:4.2f} m to go  '
+            f'heard {heard_text}  seen {seen:22.22}  {tick.gate if tick else "-":8.8}  '
+            f'{recent_rate(recording):4.1f} Hz  {recent_latency(recording):3.0f} ms')
+
+
+@lru_cache(maxsize=4)
+def sample_layout_goal(seed: int) -> tuple[float, float]:
+    """Where the singing pillar of a seed stands, m."""
+    goal = sample_layout(seed).goal
+    return goal.x, goal.y
+
+
+def recent_rate(recording: Recording, seconds: float = 2.0) -> float:
+    """Commands per second over the last seconds, Hz."""
+    wall = recording.command_wall
+    if not wall:
+        return 0.0
+    return (len(wall) - bisect_left(wall, wall[-1] - round(seconds * 1e9)) - 1) / seconds
+
+
+def recent_latency(recording: Recording) -> float:
+    """Median camera-to-command latency of the last second, ms; NaN before the first."""
+    known = recording.latencies()[-15:]
+    return float(np.median(known)) * 1e3 if len(known) else math.nan
