@@ -25,6 +25,7 @@ def window_means(times: Array, values: Array, start: float, stop: float, count: 
     Returns:
         ``[C, count]``.
     """
+    times, values = _merge_equal_times(times, values)
     edges = np.linspace(start, stop, count + 1)
     inner = times[(times > start) & (times < stop)]
     knots = np.sort(np.concatenate((edges, inner)))
@@ -42,6 +43,16 @@ def window_means(times: Array, values: Array, start: float, stop: float, count: 
     at = np.searchsorted(knots, edges, side='left')
     means: Array = np.diff(total[:, at], axis=1) * (count / (stop - start))
     return means
+
+
+def _merge_equal_times(times: Array, values: Array) -> tuple[Array, Array]:
+    """Samples of one and the same time as their mean: a line has one value at a time."""
+    new = np.concatenate(([True], np.diff(times) > 0))
+    if new.all():
+        return times, values
+    first = np.flatnonzero(new)
+    sizes = np.diff(np.append(first, len(times)))
+    return times[first], np.add.reduceat(values, first, axis=1) / sizes
 
 
 def change_rate(samples: NDArray[np.float32], source: int, target: int) -> NDArray[np.float32]:
