@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 import threading
 from typing import Any
@@ -11,10 +10,9 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 
 from ..robot import RobotSpec, SensorSpec
-from ..sensing.converters import convert
 from ..sensing.observation import InvalidSample, Observation
-from ..sensing.schedule import TickSchedule
-from ..sensing.synchronizer import Synchronizer
+from ..sensing.stream import Intake
+from ..sensing.synchronizer import SensorHealth
 from .messages import message_class
 from .options import SyncOptions
 from .subscribers import clear_synchronizer, make_subscriber, make_synchronizer, sensor_qos
@@ -41,27 +39,25 @@ class SensorIntake:
                  now: Callable[[], int]) -> None:
         self._node, self._robot, self._now = node, robot, now
         self._condition = threading.Condition()
-        self._synchronizer, self._schedule = Synchronizer(robot), TickSchedule(robot)
+        self._intake = Intake(robot)
         self._due: int | None = None
-        self._newest = 0
+        self.listeners: list[Callable[[], None]] = []
         self.missed = 0
-        self.rejected: Counter[str] = Counter()
-        self.reasons: dict[str, str] = {}
         self.qos_events: dict[str, str] = {}
-        self.last_arrival: int | None = None
         self._matcher: Any = None
-        self._subscribers = {name: self._subscribe(name, spec)
+        classes = {name: message_class(spec.type) for name, spec in robot.sensors.items()}
+        self._subscribers = {name: self._subscribe(name, spec, classes[name])
                              for name, spec in robot.sensors.items()}
         self._connect(sync)
 
-    def _subscribe(self, name: str, spec: SensorSpec) -> Any:
+    def _subscribe(self, name: str, spec: SensorSpec, kind: type) -> Any:
         def incompatible(event: Any) -> None:
             self.qos_events[name] = (f'{spec.topic}: a publisher offers another QoS '
                                      f'({event.last_policy_kind.name.lower()}), expected one for '
                                      'a best effort subscription')
 
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
-        return make_subscriber(self._node, message_class(spec.type), spec.topic,
+        return make_subscriber(self._node, kind, spec.topic,
                                qos=sensor_qos(spec.rate), events=events)
 
     def _connect(self, sync: SyncOptions) -> None:
@@ -86,52 +82,42 @@ class SensorIntake:
 
     def accept(self, message: Any, name: str) -> None:
         """Take one message of sensor ``name``; never raises, never waits for inference."""
-        spec, now = self._robot.sensors[name], self._now()
-        try:
-            sample = convert(message, spec.type, spec)
-        except InvalidSample as error:
-            self._reject(name, str(error))
-            return
-        except Exception as error:  # a callback that raises would end the node
-            self._reject(name, f'converter failed: {error!r}')
-            return
         with self._condition:
+            now = self._now()  # under the lock: arrival times must rise in the order of the calls
+            self._plan(*self._intake.time(now))
             try:
-                self._synchronizer.add(name, sample, now)
-            except InvalidSample as error:
-                self._reject(name, str(error))
+                tick = self._intake.message(now, name, self._robot.sensors[name].type, message)
+            except InvalidSample:  # counted by the synchroniser, shown by the diagnostics
                 return
-            self._newest = max(self._newest, now)
-            self._plan(self._schedule.on_sample(name, sample.stamp, now))
+            except Exception as error:  # a callback that raises would end the whole node
+                self._intake.synchronizer.reject(name, f'converter failed: {error!r}')
+                return
+            if tick is not None:
+                self._plan(tick)
+        for listener in self.listeners:
+            listener()
 
-    def _reject(self, name: str, reason: str) -> None:
-        self.rejected[name] += 1
-        if self.reasons.get(name) != reason:
-            self.reasons[name] = reason
-
-    def _plan(self, tick: int | None) -> None:
-        if tick is None:
-            return
-        if self._due is not None:
-            self.missed += 1
-        self._due = tick
-        self._condition.notify_all()
+    def _plan(self, *ticks: int) -> None:
+        for tick in ticks:
+            if self._due is not None:
+                self.missed += 1
+            self._due = tick
+        if ticks:
+            self._condition.notify_all()
 
     def wait(self, timeout: float) -> Observation | None:
-        """What is sensed at the newest due tick, or nothing within ``timeout`` s.
+        """What was sensed up to the newest due tick, or nothing within ``timeout`` s.
 
         Called by the inference thread; also lets the clock make a tick when the trigger is late.
         """
         with self._condition:
-            if self._due is None:
-                self._plan(self._schedule.on_time(self._now()))
+            self._plan(*self._intake.time(self._now()))
             if self._due is None:
                 self._condition.wait(timeout)
             if self._due is None:
                 return None
-            # Samples may have come in between the tick and now; they belong to this snapshot.
-            tick, self._due = max(self._due, self._newest), None
-            return self._synchronizer.snapshot(tick)
+            tick, self._due = self._due, None
+        return self._intake.synchronizer.snapshot(tick)
 
     def wake(self) -> None:
         """Let ``wait`` return early."""
@@ -141,16 +127,25 @@ class SensorIntake:
     def reset(self) -> None:
         """Forget all samples and due ticks (clock jump, activation)."""
         with self._condition:
-            self._synchronizer.reset()
-            self._schedule = TickSchedule(self._robot)
-            self._due, self._newest, self.last_arrival = None, 0, None
+            self._intake.reset()
+            self._due = None
         if self._matcher is not None:
             clear_synchronizer(self._matcher)
 
-    def health(self) -> Any:
-        """Counters and last reason per sensor, from the synchroniser."""
+    def clock_jumped(self) -> None:
+        """Forget what was made on the old time line.
+
+        The buffers are cleared by the synchroniser, which sees the jump itself and marks the next
+        observation, for the policy and the gate to start anew.
+        """
         with self._condition:
-            return self._synchronizer.health()
+            self._due = None
+        if self._matcher is not None:
+            clear_synchronizer(self._matcher)
+
+    def health(self) -> dict[str, SensorHealth]:
+        """Counters and last reason per sensor."""
+        return self._intake.synchronizer.health()
 
     def close(self) -> None:
         """Destroy the subscriptions."""

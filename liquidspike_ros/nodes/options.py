@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
+
+from ..control.safety import SafetyConfig
 
 SYNC_POLICIES = ('snapshot', 'approximate_time')
 EXECUTORS = ('auto', 'single', 'events')
@@ -56,6 +59,36 @@ class SyncOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SafetyOptions:
+    """Settings of the safety gate (parameters ``safety.*``), as ``SafetyConfig`` means them."""
+
+    watchdog: float = option(
+        0.0, 'STOP after this long without a policy result, s; 0: the larger of 0.1 s and 1.5 '
+        'control periods', limits=(0.0, 2.0))
+    silence_timeout: float = option(
+        0.1, 'STOP after this long without a sample of any sensor, s; at least 1.5 periods of the '
+        'only sensor that may be left', limits=(0.01, 2.0))
+    optional_speed_cap: float = option(
+        0.5, 'Share of the limits left while an optional sensor is masked', limits=(0.0, 1.0))
+    overload_share: float = option(
+        0.2, 'Share of missed deadlines that is too much', limits=(0.0, 1.0))
+    overload_window: float = option(
+        1.0, 'How long deadlines are counted, and how long WARN lasts before STOP, s',
+        limits=(0.1, 60.0))
+    fault_count: int = option(
+        3, 'Results that are not finite, within fault_window, that latch FAULT', limits=(1, 1000))
+    fault_window: float = option(10.0, 'See fault_count, s', limits=(0.1, 3600.0))
+    rearm_ticks: int = option(
+        10, 'Healthy ticks after a clock jump before it drives again', limits=(0, 10_000))
+    allow_other_publishers: bool = option(
+        False, 'Arm although another node publishes on the command topic')
+
+    def config(self) -> SafetyConfig:
+        """The same for the gate."""
+        return SafetyConfig(**dataclasses.asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
 class PolicyOptions:
     """Parameters of the policy node that do not describe the robot."""
 
@@ -73,12 +106,7 @@ class PolicyOptions:
     introspection: bool = option(
         False, 'Publish attention, spikes and the command of every tick on ~/introspection',
         live=True)
-    allow_second_publisher: bool = option(
-        False, 'Arm although another node publishes on the command topic', live=True)
-    silence_timeout: float = option(
-        0.1, 'STOP when no sample at all has come for this long, s', limits=(0.02, 5.0))
-    watchdog_timeout: float = option(
-        0.1, 'STOP when inference has not finished for this long, s', limits=(0.02, 5.0))
+    safety: SafetyOptions = field(default_factory=SafetyOptions)
     sync: SyncOptions = field(default_factory=SyncOptions)
 
     def __post_init__(self) -> None:

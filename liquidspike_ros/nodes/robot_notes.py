@@ -20,6 +20,8 @@ _NOTES = {
     'enabled': Note('Whether the policy uses this sensor'),
     'type': Note('Interface type, e.g. sensor_msgs/msg/Image'),
     'max_age': Note('Age after which the newest sample is masked, s', (0.001, 60.0)),
+    'max_frozen': Note('Longest time the same payload may repeat, s; 0 turns the check off',
+                       (0.0, 3600.0)),
     'required': Note('Whether losing this sensor stops the robot'),
     'width': Note('Image width the model sees, px', (8, 4096)),
     'height': Note('Image height the model sees, px', (8, 4096)),
@@ -33,6 +35,7 @@ _NOTES = {
     'z_min': Note('Points lower than this are left out of the scan (point clouds), m'),
     'z_max': Note('Points higher than this are left out of the scan (point clouds), m'),
     'sample_rate': Note('Audio samples per second and channel', (1000, 384_000)),
+    'source_rate': Note('Samples per second of the topic, resampled if another; 0: sample_rate'),
     'channels': Note('Audio channels the model hears', (1, 16)),
     'command.kind': Note('twist, twist_stamped or float64_multi_array'),
     'command.topic': Note('Topic the commands are published on'),
@@ -52,12 +55,8 @@ _SENSOR_NOTES = {
 
 
 def note_of(name: str) -> Note:
-    """Note of a dotted robot parameter name.
-
-    Raises:
-        KeyError: A field of the robot description has no note yet.
-    """
+    """Note of a dotted robot parameter name; an empty one for a field that has none yet."""
     last_two, last = '.'.join(name.split('.')[-2:]), name.rpartition('.')[2]
     if name.startswith('sensors.') and last in _SENSOR_NOTES:
         return _SENSOR_NOTES[last]
-    return _NOTES.get(last_two) or _NOTES[last]
+    return _NOTES.get(last_two) or _NOTES.get(last) or Note('')

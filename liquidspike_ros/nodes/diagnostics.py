@@ -1,0 +1,79 @@
+"""The state of the policy as ``/diagnostics`` understands it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+import math
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from ..robot import SensorSpec
+from ..sensing.synchronizer import SensorHealth
+from .graph import Finding
+
+OK, WARN, ERROR, STALE = (
+    DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE)
+
+
+def entry(name: str, hardware: str, level: bytes, message: str,
+          values: Mapping[str, Any]) -> DiagnosticStatus:
+    """One status; floats are written with four digits."""
+    return DiagnosticStatus(
+        name=name, hardware_id=hardware, level=level, message=message,
+        values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()])
+
+
+def array(stamp: Any, entries: Iterable[DiagnosticStatus]) -> DiagnosticArray:
+    """The message of ``/diagnostics``."""
+    result = DiagnosticArray(status=list(entries))
+    result.header.stamp = stamp
+    return result
+
+
+def sensor_entry(node: str, hardware: str, name: str, spec: SensorSpec, finding: Finding,
+                 health: SensorHealth, rate: float, now: int) -> DiagnosticStatus:
+    """One sensor: does it come, is it young, what was refused and why.
+
+    Args:
+        node: Node name.
+        hardware: Robot name.
+        name: Sensor name.
+        spec: What was asked for.
+        finding: What the graph shows of its topic.
+        health: Counters of the synchroniser.
+        rate: Accepted samples per second since the last report.
+        now: ROS time, ns.
+    """
+    age = (now - health.last_arrival) / 1e9 if health.last_arrival else math.inf
+    level, message = _judge(spec, finding, health, age, rate)
+    values = {
+        'topic': finding.topic, 'type': spec.type, 'publishers': finding.usable,
+        'rate': rate, 'age': age, 'accepted': health.accepted, 'dropped': health.dropped,
+        'overflows': health.overflows, 'zero_stamps': health.zero_stamps,
+        'frozen': health.frozen, 'last_reason': health.last_reason,
+    }
+    return entry(f'{node}: {name}', hardware, level, message, values)
+
+
+def _judge(spec: SensorSpec, finding: Finding, health: SensorHealth, age: float,
+           rate: float) -> tuple[bytes, str]:
+    lost = ERROR if spec.required else WARN
+    if finding.problems:
+        return ERROR, '; '.join(finding.problems)
+    if finding.usable == 0:
+        return lost, f'{finding.topic}: no publisher, expected {spec.type}'
+    if not health.accepted:
+        why = f': {health.last_reason}' if health.last_reason else ''
+        return lost, f'no usable sample yet{why}'
+    if age > spec.max_age:
+        return lost, f'silent for {age:.2f} s, masked after {spec.max_age:g} s'
+    if health.frozen:
+        return lost, 'frozen: the same payload keeps coming, masked'
+    if rate < 0.8 * spec.rate:
+        return WARN, f'{rate:.1f} Hz, expected {spec.rate:g} Hz'
+    return OK, f'{rate:.1f} Hz'
+
+
+def _text(value: Any) -> str:
+    return f'{value:.4f}' if isinstance(value, float) else str(value)

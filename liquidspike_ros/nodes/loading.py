@@ -1,0 +1,107 @@
+"""A checkpoint made ready to drive: loaded, compared with the robot, warmed up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..control.policy_runtime import PolicyRuntime
+from ..core.checkpoint import CheckpointError, from_pretrained
+from ..robot import RobotError, RobotSpec
+
+SHAPING = ('enabled', 'width', 'height', 'window', 'beams', 'angle_min', 'angle_max', 'range_max',
+           'sample_rate', 'channels')
+"""Sensor fields that the weights were trained for."""
+
+
+@dataclass(frozen=True)
+class LoadedPolicy:
+    """A warm policy and what its user should know about it."""
+
+    runtime: PolicyRuntime
+    device: str
+    warnings: tuple[str, ...]
+
+
+def load_policy(model: str, robot: RobotSpec, device: str) -> LoadedPolicy:
+    """Load a checkpoint for ``robot``.
+
+    Args:
+        model: Folder of the checkpoint.
+        robot: What the parameters describe.
+        device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+
+    Raises:
+        CheckpointError: No checkpoint is asked for, or it is missing, damaged or of another robot.
+        PolicyError: The model does not fit the robot, or is not finite.
+        ValueError: The device does not work.
+    """
+    if not model:
+        raise CheckpointError('model: got nothing, expected the folder of a checkpoint '
+                              '(-p model:=/path)')
+    chosen = choose_device(device)
+    network, metadata = from_pretrained(model, device=chosen)
+    warnings = compare(model, metadata.get('robot'), robot)
+    runtime = PolicyRuntime(network, robot, device=chosen)
+    runtime.warm_up()
+    return LoadedPolicy(runtime, chosen, tuple(warnings))
+
+
+def choose_device(device: str) -> str:
+    """The device to use, tried out with one small product.
+
+    Raises:
+        ValueError: A named device does not work here; 'auto' falls back to the CPU.
+    """
+    if device == 'cpu':
+        return device
+    name = 'cuda' if device == 'auto' else device
+    try:
+        if not torch.cuda.is_available():
+            raise RuntimeError('no CUDA device')
+        torch.ones(2, 2, device=name).mm(torch.ones(2, 2, device=name)).cpu()
+    except (RuntimeError, AssertionError) as error:
+        if device == 'auto':
+            return 'cpu'
+        raise ValueError(f'device: got {device!r}, which does not work here '
+                         f'({str(error).splitlines()[0]}); expected auto or cpu') from None
+    return name
+
+
+def compare(model: str, stored: Any, robot: RobotSpec) -> list[str]:
+    """Compare the robot a checkpoint was trained for with this one.
+
+    Returns:
+        Differences that change how it drives, but not what it can read.
+
+    Raises:
+        CheckpointError: A difference that the weights cannot bear; names the first field.
+    """
+    if not isinstance(stored, Mapping):
+        return [f'{model}: does not say which robot it was trained for']
+    try:
+        trained = RobotSpec.from_dict(stored)
+    except RobotError as error:
+        raise CheckpointError(f'{model}/config.json: metadata.robot: {error}') from None
+    then, now = trained.to_dict(), robot.to_dict()
+    for sensor, fields in then['sensors'].items():
+        if not (fields['enabled'] or now['sensors'][sensor]['enabled']):
+            continue
+        for key in SHAPING:
+            if fields.get(key) != now['sensors'][sensor].get(key):
+                raise CheckpointError(
+                    f'sensors.{sensor}.{key}: got {now["sensors"][sensor].get(key)}, expected '
+                    f'{fields.get(key)}, for which {model} was trained')
+    if trained.command.names != robot.command.names:
+        raise CheckpointError(f'command.names: got {list(robot.command.names)}, expected '
+                              f'{list(trained.command.names)}, for which {model} was trained')
+    warnings = []
+    if trained.command.scale != robot.command.scale:
+        warnings.append(f'command limits: full scale is {list(robot.command.scale)}, trained with '
+                        f'{list(trained.command.scale)}; the robot moves in proportion')
+    if trained.rate != robot.rate:
+        warnings.append(f'rate: {robot.rate:g} Hz, trained with {trained.rate:g} Hz')
+    return warnings

@@ -1,0 +1,227 @@
+"""The managed node that drives a robot with a trained policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import sys
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, JumpThreshold, TimeJump
+from rclpy.clock_type import ClockType
+from rclpy.context import Context
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import SetBool, Trigger
+import torch
+
+from ..control.safety import ACTIVE, Decision
+from .loading import load_policy
+from .options import PolicyOptions
+from .parameters import PolicyParameters
+from .policy_report import policy_diagnostics, SensorRates
+from .policy_session import PolicySession
+from .process import run_node, StartError, StopRequest
+
+DISCOVERY = 1.0
+"""How long publishers may take to be found before their types are judged, s."""
+AUTO_ARM_PERIOD = 0.2
+REPORT_PERIOD = 1.0
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class PolicyNode(LifecycleNode):
+    """Sensors in, policy, safety gate, commands out.
+
+    configure loads and warms the model; activate starts inference, unarmed; ``~/arm`` lets commands
+    leave; deactivate brings the robot to a stand.
+
+    Args:
+        context: rclpy context.
+        stop: Not used; the node ends by signal only.
+
+    Raises:
+        ParameterError: A parameter given at start is wrong.
+        StartError: ``auto_start`` is on and the node cannot be configured.
+    """
+
+    def __init__(self, context: Context, stop: StopRequest) -> None:
+        super().__init__('policy', context=context)
+        self._born = time.monotonic()
+        self._session: PolicySession | None = None
+        self._held = False  # disarmed by hand: auto_arm keeps its hands off
+        self._refusal = ''
+        self._failure, self._starting = '', False
+        self._policy_parameters = PolicyParameters(
+            self, lambda: self._session is not None, self._on_options)
+        options = self._policy_parameters.options()
+        self.executor_kind = options.executor
+        torch.set_num_threads(options.threads)
+        self.create_service(Trigger, '~/reset_state', self._on_reset_state)
+        self.create_service(SetBool, '~/arm', self._on_arm)
+        self._reports = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._rates = SensorRates()
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timers_kept = [
+            self.create_timer(REPORT_PERIOD, self._on_report, clock=steady),
+            self.create_timer(AUTO_ARM_PERIOD, self._on_auto_arm, clock=steady),
+        ]
+        self._jumps = self.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=Duration(seconds=1), min_backward=Duration(nanoseconds=-1)),
+            post_callback=self._on_clock_jump)
+        if options.auto_start:
+            self._start()
+
+    def _start(self) -> None:
+        """Configure and activate, as a lifecycle manager would."""
+        self._starting = True
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() != SUCCESS:
+                self.close()
+                self.destroy_node()
+                raise StartError(self._failure or 'lifecycle transition failed')
+        self._starting = False
+
+    # Lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load, check and warm the model, subscribe; fails with one line that says why."""
+        try:
+            self._session = self._configure()
+        except (StartError, ValueError, RuntimeError, OSError) as error:
+            self._failure = ' '.join(str(error).split())
+            if not self._starting:  # else the process says it, once
+                self.get_logger().error(f'configure: {self._failure}')
+            return FAILURE
+        return SUCCESS
+
+    def _configure(self) -> PolicySession:
+        robot, options = self._policy_parameters.robot(), self._policy_parameters.options()
+        began = time.monotonic()
+        policy = load_policy(options.model, robot, options.device)
+        for warning in policy.warnings:
+            self.get_logger().warning(warning)
+        session = PolicySession(self, robot, options, policy, self._on_change, self._on_error)
+        self.get_logger().info(
+            f'{options.model}: loaded and warm on {policy.device} in '
+            f'{time.monotonic() - began:.1f} s, sensors {", ".join(robot.sensors)}')
+        time.sleep(max(0.0, self._born + DISCOVERY - time.monotonic()))
+        blocked = [finding for finding in session.inspect().values() if finding.blocked]
+        if blocked:
+            session.close()
+            raise StartError('; '.join(blocked[0].problems))
+        return session
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to think, unarmed."""
+        assert self._session is not None
+        self._held, self._refusal = False, ''
+        self._session.activate()
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Bring the robot to a stand; zero is the last command."""
+        assert self._session is not None
+        self._session.deactivate()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give the model and all topics back."""
+        self._drop()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """As deactivate and cleanup."""
+        self._drop()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured, with the robot standing."""
+        self._drop()
+        return SUCCESS
+
+    def _drop(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def close(self) -> None:
+        """Last words before the process ends."""
+        self._drop()
+
+    # Services and timers
+
+    def _on_reset_state(self, request: Trigger.Request, response: Trigger.Response
+                        ) -> Trigger.Response:
+        if self._session is None or not self._session.active:
+            response.message = 'node: inactive, expected active'
+            return response
+        self._session.reset_state()
+        response.success, response.message = True, 'from rest at the next tick'
+        return response
+
+    def _on_arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        if self._session is None or not self._session.active:
+            response.message = 'node: inactive, expected active'
+        elif request.data:
+            self._held = False
+            response.message = self._session.arm()
+        else:
+            self._held = True
+            self._session.disarm()
+        response.success = not response.message
+        response.message = response.message or ('armed' if request.data else 'disarmed')
+        if not response.success:
+            self.get_logger().warning(f'arming refused: {response.message}')
+        return response
+
+    def _on_auto_arm(self) -> None:
+        session = self._session
+        if (session is None or not session.active or self._held or session.gate.armed
+                or not session.options.auto_arm):
+            return
+        refusal = session.arm()
+        if refusal and refusal != self._refusal:
+            self.get_logger().info(f'not armed yet: {refusal}', throttle_duration_sec=1.0)
+        self._refusal = refusal
+
+    def _on_report(self) -> None:
+        self._reports.publish(policy_diagnostics(self, self._session, self._rates))
+
+    def _on_options(self, options: PolicyOptions) -> None:
+        if self._session is not None:
+            self._session.options = options
+
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        if self._session is not None:
+            self.get_logger().warning(
+                f'clock jumped by {jump.delta.nanoseconds / 1e9:+.3f} s: buffers and state cleared')
+            self._session.intake.clock_jumped()
+
+    # From the threads of the session
+
+    def _on_change(self, old: str, decision: Decision) -> None:
+        text = f'{old} -> {decision.state}' if old != decision.state else decision.state
+        line = f'{text}: {decision.reason}' if decision.reason else text
+        if decision.state in (ACTIVE,) or old == decision.state:
+            self.get_logger().info(line)
+        else:
+            self.get_logger().warning(line)
+
+    def _on_error(self, text: str) -> None:
+        self.get_logger().error(f'inference failed: {text}', throttle_duration_sec=1.0)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of ``policy_node``; returns the exit code."""
+    return run_node('policy_node', PolicyNode, args, executor=_executor_kind)
+
+
+def _executor_kind(node: Any) -> str:
+    return node.executor_kind
+
+
+if __name__ == '__main__':
+    sys.exit(main())

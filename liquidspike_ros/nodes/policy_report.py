@@ -1,0 +1,83 @@
+"""The policy node's diagnostics: commands, inference and one entry per sensor."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+
+from ..control.safety import ACTIVE, FAULT, STOP
+from ..sensing.synchronizer import SensorHealth
+from .diagnostics import array, entry, ERROR, OK, sensor_entry, STALE, WARN
+from .graph import other_publishers
+from .policy_session import PolicySession
+
+
+class SensorRates:
+    """Accepted samples per second between two reports."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, int]] = {}
+
+    def update(self, health: dict[str, SensorHealth]) -> dict[str, float]:
+        """Rates since the last call, by sensor; 0 at the first."""
+        now = time.monotonic()
+        rates = {}
+        for name, state in health.items():
+            then, count = self._last.get(name, (now, state.accepted))
+            rates[name] = max(state.accepted - count, 0) / (now - then) if now > then else 0.0
+            self._last[name] = (now, state.accepted)
+        return rates
+
+
+def policy_diagnostics(node: Any, session: PolicySession | None, rates: SensorRates
+                       ) -> DiagnosticArray:
+    """The message of ``/diagnostics`` for the policy node as it stands."""
+    stamp, name = node.get_clock().now().to_msg(), node.get_fully_qualified_name().lstrip('/')
+    if session is None:
+        return array(stamp, [entry(f'{name}: command', '', STALE, 'not configured', {})])
+    robot = session.robot
+    health = session.intake.health()
+    measured = rates.update(health)
+    now = node.get_clock().now().nanoseconds
+    entries = [_command(node, name, session), _inference(name, session)]
+    for sensor, finding in session.inspect().items():
+        entries.append(sensor_entry(name, robot.name, sensor, robot.sensors[sensor], finding,
+                                    health[sensor], measured[sensor], now))
+    return array(stamp, entries)
+
+
+def _command(node: Any, name: str, session: PolicySession) -> Any:
+    decision, robot = session.decision, session.robot
+    others = other_publishers(node, robot.command.topic)
+    level = {ACTIVE: OK, STOP: ERROR, FAULT: ERROR}.get(decision.state, WARN)
+    message = f'{decision.state}: {decision.reason}' if decision.reason else decision.state
+    if not session.active:
+        level, message = WARN, 'inactive'
+    if others and not session.options.safety.allow_other_publishers:
+        level = ERROR
+        message = (f'{node.resolve_topic_name(robot.command.topic)}: also published by '
+                   f'{", ".join(others)}, expected nobody else; {message}')
+    values = {
+        'state': decision.state, 'reason': decision.reason, 'armed': session.gate.armed,
+        'other_publishers': len(others),
+        **{f'command.{axis}': float(value)
+           for axis, value in zip(robot.command.names, decision.command, strict=True)},
+    }
+    return entry(f'{name}: command', robot.name, level, message, values)
+
+
+def _inference(name: str, session: PolicySession) -> Any:
+    rate, nominal = session.statistics.rate(), session.robot.rate
+    slow = session.active and rate < 0.8 * nominal
+    message = f'{rate:.1f} Hz on {session.policy.device}'
+    problems = list(session.intake.qos_events.values())
+    level = ERROR if problems else WARN if slow else OK
+    values = {
+        'rate': rate, 'expected_rate': nominal, 'ticks': session.statistics.ticks,
+        'missed_deadlines': session.intake.missed, 'device': session.policy.device,
+        'model': session.options.model, **session.statistics.percentiles(),
+    }
+    return entry(f'{name}: inference', session.robot.name, level,
+                 '; '.join([message, *problems]), values)
