@@ -1,9 +1,9 @@
 """Models on disk: ``config.json`` and ``model.safetensors``, never pickle.
 
-``config.json`` carries the SHA-256 of the weights, so replacing it is the one moment at which a new
-checkpoint takes the place of the old: the weights are first written whole beside the old ones
-(``model.safetensors.new``), then ``config.json`` is replaced, then the weights are moved into place.
-Whenever the power goes, either the old or the new checkpoint is whole, and loading finds it.
+``config.json`` carries the SHA-256 of the weights, so replacing it is the one moment at which a
+new checkpoint takes the place of the old: the weights are first written whole beside the old ones
+(``model.safetensors.new``), then ``config.json`` is replaced, then the weights are moved into
+place. Whenever the power goes, either the old or the new checkpoint is whole, and loading finds it.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def _check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _settle(directory: Path) -> None:
-    """Finish what an interrupted save left: move weights into place if ``config.json`` means them."""
+    """Finish an interrupted save: move the weights ``config.json`` means into place."""
     pending = directory / PENDING
     try:
         expected = json.loads((directory / CONFIG).read_bytes())['sha256']

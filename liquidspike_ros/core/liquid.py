@@ -15,6 +15,7 @@ Source: Hasani et al., 'Closed-form continuous-time neural networks', Nature Mac
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -54,9 +55,13 @@ def timespans_like(dt: Tensor | float, batch: int, ticks: int, like: Tensor) -> 
         like: Tensor whose device and dtype the result takes.
 
     Raises:
-        ValueError: Another shape.
+        ValueError: Another shape, or a number that is negative or not finite.
     """
-    spans = torch.as_tensor(dt, dtype=like.dtype, device=like.device)
+    if isinstance(dt, (int, float)):
+        if not 0.0 <= dt < math.inf:
+            raise ValueError(f'dt: got {dt!r}, expected seconds, finite and not negative')
+        return like.new_full((batch, ticks, 1), dt)
+    spans = dt.to(like)
     shape = tuple(spans.shape)
     if shape == (batch, ticks):
         return spans.unsqueeze(-1)
@@ -84,7 +89,7 @@ class CfC(nn.Module):
         activation: Backbone activation, one of ``ACTIVATIONS``.
         dt_scale: Timespan units per second. With the control rate in Hz here, one tick on time is
             a timespan of 1, the value the cell was designed around.
-        backend: ``'fused'``, or ``'reference'`` for stock ``ncps.torch.CfCCell`` (slow, for checks).
+        backend: ``'fused'``, or ``'reference'`` for stock ``ncps.torch.CfCCell`` (slow).
 
     Raises:
         ValueError: An argument is out of range.
@@ -110,14 +115,14 @@ class CfC(nn.Module):
         ):
             if value not in options:
                 raise ValueError(f'{name}: got {value!r}, expected one of {", ".join(options)}')
-        for name, value, least in (
+        for name, number, least in (
             ('input_size', input_size, 1),
             ('units', units, 1),
             ('backbone_units', backbone_units, 1),
             ('backbone_layers', backbone_layers, 0),
         ):
-            if value < least:
-                raise ValueError(f'{name}: got {value!r}, expected at least {least}')
+            if number < least:
+                raise ValueError(f'{name}: got {number!r}, expected at least {least}')
         if not dt_scale > 0:
             raise ValueError(f'dt_scale: got {dt_scale!r}, expected a number above 0')
         self.input_size, self.units, self.mode = input_size, units, mode
@@ -198,7 +203,9 @@ class CfC(nn.Module):
 
     def upstream_weights(self) -> dict[str, Tensor]:
         """The parameters under the names of ``ncps.torch.CfCCell``; gradients flow through."""
-        weights = {f'backbone.{name}': value for name, value in self.backbone.named_parameters()}
+        weights: dict[str, Tensor] = {
+            f'backbone.{name}': value for name, value in self.backbone.named_parameters()
+        }
         for part, whole in (('weight', self.heads.weight), ('bias', self.heads.bias)):
             pieces = whole.split(self.units)
             weights |= {f'{n}.{part}': p for n, p in zip(self.head_names, pieces, strict=True)}
@@ -228,5 +235,6 @@ class CfC(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def extra_repr(self) -> str:
+        """What ``print(model)`` shows."""
         return (f'{self.input_size}, {self.units}, mode={self.mode!r}, '
                 f'dt_scale={self.dt_scale:g}, backend={self.backend!r}')

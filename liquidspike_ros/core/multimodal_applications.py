@@ -250,14 +250,16 @@ def _sample_shapes(
     shapes: dict[str, tuple[int | None, ...]] = {}
     if camera_size is not None:
         if len(camera_size) != 3 or min(camera_size) < 1:
-            raise ValueError(f'camera_size: got {camera_size!r}, expected (channels, height, width)')
+            raise ValueError(f'camera_size: got {camera_size!r}, '
+                             f'expected (channels, height, width)')
         shapes['camera'] = tuple(camera_size)
     if num_sensors < 0:
         raise ValueError(f'num_sensors: got {num_sensors!r}, expected at least 0')
     if sensor_window is not None and sensor_window < 1:
         raise ValueError(f'sensor_window: got {sensor_window!r}, expected at least 1 or None')
     if num_sensors:
-        shapes['sensors'] = (num_sensors,) if sensor_window is None else (num_sensors, sensor_window)
+        window = () if sensor_window is None else (sensor_window,)
+        shapes['sensors'] = (num_sensors, *window)
     if lidar_shape is not None:
         if len(lidar_shape) != 2 or lidar_shape[0] != 2:
             raise ValueError(f'lidar_shape: got {lidar_shape!r}, expected (2, beams)')

@@ -192,6 +192,7 @@ class LIFPopulation(nn.Module):
         return run_populations([self], current, membrane, num_steps)
 
     def extra_repr(self) -> str:
+        """What ``print(model)`` shows."""
         return f'{self.units}, surrogate={self.surrogate!r}, backend={self.backend!r}'
 
 

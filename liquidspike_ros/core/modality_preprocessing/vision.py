@@ -177,11 +177,14 @@ class VisionPreprocessor(nn.Module):
         """``[B, C, H, W]`` in [0, 1] -> ``[B, output_dim]``.
 
         Raises:
-            ValueError: Another shape.
+            ValueError: Another shape, or integers.
         """
         if images.dim() != 4 or images.shape[1] != self.input_channels:
             raise ValueError(f'images: got shape {tuple(images.shape)}, '
                              f'expected [B, {self.input_channels}, H, W]')
+        if not images.is_floating_point():
+            raise ValueError(f'images: got {images.dtype}, expected floating point in [0, 1]: '
+                             f'divide 8 bit images by 255')
         normalised = (images - self.mean) / self.std
         # oneDNN's convolutions are about twice as fast on channels-last at these channel counts.
         maps = self.backbone(normalised.contiguous(memory_format=torch.channels_last))

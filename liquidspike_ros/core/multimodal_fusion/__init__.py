@@ -16,13 +16,13 @@ from .state import detach_state, reset_state, State
 
 __all__ = [
     'CrossModalAttentionFusion',
-    'detach_state',
     'FusionInfo',
     'FusionStrategy',
     'ModalityConfig',
     'ModalityEncoder',
     'ModalityType',
     'MultiModalFusionNetwork',
-    'reset_state',
     'State',
+    'detach_state',
+    'reset_state',
 ]

@@ -68,7 +68,10 @@ class MultiModalFusionNetwork(nn.Module):
         self.modalities = tuple(configs)
         self.fusion_strategy: FusionStrategy = strategy
         self.feature_dims = {name: config.input_dim for name, config in configs.items()}
-        self.modality_dropout = _dropout_rates(modality_dropout, self.modalities)
+        rates = _dropout_rates(modality_dropout, self.modalities)
+        self.drops_modalities = any(rates)
+        self.modality_dropout: Tensor
+        self.register_buffer('modality_dropout', torch.tensor(rates), persistent=False)
         self.preprocessors = nn.ModuleDict({
             name: config.preprocessing or nn.Identity() for name, config in configs.items()
         })
@@ -232,23 +235,27 @@ class MultiModalFusionNetwork(nn.Module):
     def _presence(
         self, given: Mapping[str, Tensor], present: Tensor | None, batch: int, ticks: int
     ) -> Tensor:
+        # Built on the device: a copy from the host would stall it at every tick.
         device = self.modality_logits.device
-        known = torch.tensor([name in given for name in self.modalities], device=device)
-        there = known.expand(batch, ticks, -1)
+        there = torch.ones(batch, ticks, len(self.modalities), dtype=torch.bool, device=device)
+        for index, name in enumerate(self.modalities):
+            if name not in given:
+                there[..., index] = False
         if present is not None:
             if present.dtype != torch.bool or present.shape != there.shape:
                 raise ValueError(f'present: got {present.dtype} of shape {tuple(present.shape)}, '
                                  f'expected torch.bool of shape {tuple(there.shape)}')
             there = there & present
-        if self.training and any(self.modality_dropout):
-            rates = torch.tensor(self.modality_dropout, device=device)
-            kept = there & (torch.rand(batch, 1, len(rates), device=device) >= rates)
+        if self.training and self.drops_modalities:
+            luck = torch.rand(batch, 1, len(self.modalities), device=device)
+            kept = there & (luck >= self.modality_dropout)
             there = torch.where(kept.any(-1, keepdim=True), kept, there)
         return there
 
     def _weights(self, there: Tensor) -> Tensor:
         """Softmax of the learned logits over the present modalities; zeros if there is none."""
-        logits = torch.where(there, self.modality_logits, torch.finfo(self.modality_logits.dtype).min)
+        logits: Tensor = self.modality_logits
+        logits = torch.where(there, logits, torch.finfo(logits.dtype).min)
         return torch.where(there, logits.softmax(-1), 0.0)
 
 

@@ -256,13 +256,8 @@ class HierarchicalFusion(_EncodedFusion):
     def __init__(self, configs: Mapping[str, ModalityConfig], sizes: FusionSizes) -> None:
         super().__init__(configs, sizes)
         width = next(iter(configs.values())).encoder_dim
-        order = torch.arange(len(configs))
-        self.groups: list[Tensor] = []
-        size = 2
-        while size < len(configs):
-            self.groups.append(order.unsqueeze(1) // size == order.unsqueeze(0) // size)
-            size *= 2
-        self.groups.append(torch.ones(len(configs), len(configs), dtype=torch.bool))
+        self.groups: Tensor  # [levels, M, M]: who may attend to whom
+        self.register_buffer('groups', _attention_groups(len(configs)), persistent=False)
         self.levels = nn.ModuleList(
             CrossModalAttentionFusion(width, sizes.num_attention_heads) for _ in self.groups
         )
@@ -278,11 +273,21 @@ class HierarchicalFusion(_EncodedFusion):
         encoded, rates, after = self._encode(batch, state)
         tokens = torch.stack(list(encoded.values()), -2)  # [B, T, M, E]
         attention: Tensor | None = None
-        for level, groups in zip(self.levels, self.groups, strict=True):
-            tokens, attention = level(tokens, batch.present, groups.to(tokens.device))
+        for level, groups in zip(self.levels, self.groups.unbind(0), strict=True):
+            tokens, attention = level(tokens, batch.present, groups)
         output, memory = self.core(tokens, batch, state)
         return Fused(output=output, features=encoded, spike_rates=rates, attention=attention,
                      state={'encoders': after, **memory})
+
+
+def _attention_groups(count: int) -> Tensor:
+    """Groups of 2, 4, … up to all ``count`` modalities, ``[levels, count, count]``."""
+    order = torch.arange(count)
+    levels, size = [], 2
+    while size < count:
+        levels.append(order.unsqueeze(1) // size == order.unsqueeze(0) // size)
+        size *= 2
+    return torch.stack([*levels, torch.ones(count, count, dtype=torch.bool)])
 
 
 STRATEGIES: dict[FusionStrategy, type[EarlyFusion] | type[_EncodedFusion]] = {
