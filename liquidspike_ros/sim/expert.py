@@ -8,6 +8,7 @@ computed once per layout; a command follows its descent a little way ahead and s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 import math
 
 import numpy as np
@@ -135,6 +136,7 @@ def _bilinear(grid: NDArray[np.float64], x: float, y: float) -> NDArray[np.float
     return below * (1.0 - a) + above * a
 
 
+@lru_cache(maxsize=4)
 def _plan(layout: Layout) -> _Field:
     centres, _ = free_grid(layout, step=GRID_STEP)
     points = np.stack(np.meshgrid(centres, centres, indexing='ij'), axis=-1)
