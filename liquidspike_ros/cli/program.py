@@ -105,7 +105,9 @@ def explain(error: Exception) -> list[str]:
         return [f'{name}{error.strerror}']
     own = type(error).__module__.split('.')[0] == __name__.split('.')[0]
     if own or isinstance(error, OSError):
-        return str(error).strip().splitlines() or [type(error).__name__]
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        # A heading above a single reason is one sentence; several reasons keep a line each.
+        return [' '.join(lines)] if len(lines) == 2 else lines or [type(error).__name__]
     return []
 
 

@@ -1,0 +1,255 @@
+"""The command line as its user meets it: what it says, where, and with which exit status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from liquidspike_ros.cli import main
+from liquidspike_ros.cli.program import COMMANDS, explain
+
+ROBOT = 'config/robots/beacon.yaml'
+
+
+@pytest.fixture
+def tiny_checkpoint(tmp_path: Path) -> Path:
+    """A whole checkpoint of the beacon robot with random weights."""
+    from liquidspike_ros.control.tensors import robot_model_config
+    from liquidspike_ros.core.checkpoint import save_pretrained
+    from liquidspike_ros.core.multimodal_applications import RobotMultiSensorModel
+    from liquidspike_ros.robot import load_robot
+    from liquidspike_ros.share import shared_file
+
+    robot = load_robot(shared_file(ROBOT))
+    model = RobotMultiSensorModel(
+        **robot_model_config(robot), camera_architecture='simple', fusion_strategy='early',
+        fusion_dim=32, encoder_dim=32, liquid_units=8, spiking_units=8, num_spike_steps=2)
+    save_pretrained(model, tmp_path / 'model', metadata={'robot': robot.to_dict()})
+    return tmp_path / 'model'
+
+
+@pytest.fixture
+def bag(tmp_path: Path) -> Path:
+    """A whole little recording: one topic, ten messages."""
+    from rosbags.rosbag2 import StoragePlugin, Writer
+    from rosbags.typesys import get_typestore, Stores
+
+    store = get_typestore(Stores.ROS2_KILTED)
+    twist, vector = (store.types[f'geometry_msgs/msg/{name}'] for name in ('Twist', 'Vector3'))
+    path = tmp_path / 'bag'
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection('/cmd_vel', 'geometry_msgs/msg/Twist', typestore=store)
+        for k in range(10):
+            still = vector(x=0.0, y=0.0, z=0.0)
+            message = twist(linear=still, angular=still)
+            data = store.serialize_cdr(message, 'geometry_msgs/msg/Twist')
+            writer.write(connection, k * 100_000_000, bytes(data))
+    return path
+
+
+def fails(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, reports: int = 0
+) -> str:
+    """Run, expect this status and one line of error after so many of progress; return it."""
+    assert main(arguments) == status
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()[reports:]
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith('liquidspike: ')
+    assert 'Traceback' not in captured.err
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'said'),
+    [
+        ([], 'COMMAND'),
+        (['fly'], "invalid choice: 'fly'"),
+        (['record'], '-o/--output'),
+        (['record', '-o', 'x', '--speed', '9'], '--speed'),
+        (['record', '-o', 'x', '--episodes', '0'], 'got 0, expected a whole number of at least 1'),
+        (['record', '-o', 'x', '--episodes', 'ten'], "got 'ten', expected a whole number"),
+        (['record', '-o', 'x', '--noise', '-1'], 'expected a number in [0, 10]'),
+        (['record', '-o', 'x', '--noise', 'nan'], 'expected a number in [0, 10]'),
+        (['train', '-o', 'x'], 'BAG'),
+        (['train', 'bag'], '-o/--output'),
+        (['train', 'bag', '-o', 'x', '--set', 'epochs'], 'expected KEY=VALUE'),
+        (['train', 'bag', '-o', 'x', '--resume', '--init-from', 'y'], 'not allowed with'),
+        (['evaluate'], 'MODEL'),
+        (['demo', '--domain', '233'], 'expected a whole number in [0, 232]'),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    line = fails(capsys, arguments, 2)
+    assert said in line
+    assert '--help' in line
+
+
+def test_missing_model_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    line = fails(capsys, ['evaluate', 'models/no_such', '--episodes', '1'], 1)
+    assert 'models/no_such' in line
+
+
+def test_corrupt_weights_name_the_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_checkpoint: Path
+) -> None:
+    weights = tiny_checkpoint / 'model.safetensors'
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 0xFF
+    weights.write_bytes(content)
+    line = fails(capsys, ['info', str(tiny_checkpoint)], 1)
+    assert str(tiny_checkpoint) in line
+    line = fails(capsys, ['evaluate', str(tiny_checkpoint), '--episodes', '1'], 1)
+    assert str(tiny_checkpoint) in line
+
+
+def test_pickled_weights_are_not_loaded(
+    capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path
+) -> None:
+    import pickle
+
+    (tiny_checkpoint / 'model.safetensors').write_bytes(pickle.dumps({'w': [1.0]}))
+    assert str(tiny_checkpoint) in fails(capsys, ['info', str(tiny_checkpoint)], 1)
+
+
+def test_truncated_bag_without_the_sensors(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, bag: Path
+) -> None:
+    storage = next(bag.glob('*.mcap'))
+    storage.write_bytes(storage.read_bytes()[:200])
+    output = tmp_path / 'model'
+    line = fails(capsys, ['train', str(bag), '-o', str(output)], 1, reports=1)
+    assert str(bag) in line
+    assert not (output / 'model.safetensors').exists()
+    assert main(['info', str(bag)]) == 1
+    assert 'not used' in capsys.readouterr().out
+
+
+def test_bag_that_does_not_exist(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    output = tmp_path / 'model'
+    line = fails(capsys, ['train', str(tmp_path / 'none'), '-o', str(output)], 1, reports=1)
+    assert f'{tmp_path / "none"}: ' in line
+    assert 'no such file or folder' in line
+    assert not (output / 'model.safetensors').exists()
+
+
+@pytest.mark.parametrize(
+    ('content', 'said'),
+    [
+        (None, 'No such file'),
+        ('rate: [', 'not YAML'),
+        ('/**: {}', 'expected ros__parameters'),
+        ('/**: {ros__parameters: {rate: fast}}', "rate: got 'fast', expected float"),
+        ('/**: {ros__parameters: {wheels: 4}}', 'wheels: unknown key'),
+        ('/**: {ros__parameters: {rate: 0.0}}', 'rate: got 0.0'),
+    ],
+)
+@pytest.mark.parametrize('command', ['record', 'train', 'evaluate', 'demo'])
+def test_wrong_robot_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str | None, said: str, command: str
+) -> None:
+    robot, output = tmp_path / 'robot.yaml', str(tmp_path / 'out')
+    if content is not None:
+        robot.write_text(content)
+    arguments = {
+        'record': ['record', '-o', output, '--episodes', '1'],
+        'train': ['train', 'bag', '-o', output],
+        'evaluate': ['evaluate', 'expert', '--episodes', '1'],
+        'demo': ['demo', '-o', output],
+    }[command]
+    line = fails(capsys, [*arguments, '--robot', str(robot)], 1)
+    assert str(robot) in line
+    assert said in line
+    assert not Path(output).exists()
+
+
+def test_unknown_training_setting(capsys: pytest.CaptureFixture[str], bag: Path) -> None:
+    line = fails(capsys, ['train', str(bag), '-o', 'x', '--set', 'optimiser.speed=9'], 1)
+    assert 'optimiser.speed: unknown key' in line
+
+
+def test_seeds_of_the_evaluation_are_not_recorded(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    line = fails(capsys, ['record', '-o', str(tmp_path), '--seed', '990', '--episodes', '20'], 1)
+    assert 'kept for evaluation' in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_sensor_to_mask(capsys: pytest.CaptureFixture[str]) -> None:
+    line = fails(capsys, ['evaluate', 'expert', '--mask', 'radar'], 1)
+    assert "mask: got 'radar'" in line
+
+
+def test_info_describes_what_came_with_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['info', ROBOT]) == 0
+    out = capsys.readouterr().out
+    assert 'camera/image_raw' in out
+    assert 'cmd_vel' in out
+
+
+def test_info_describes_a_checkpoint(
+    capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path
+) -> None:
+    assert main(['info', str(tiny_checkpoint)]) == 0
+    assert 'RobotMultiSensorModel' in capsys.readouterr().out
+
+
+def test_version_names_the_libraries(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['version']) == 0
+    assert 'torch 2.' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('command', [m.__name__.rpartition('.')[2] for m in COMMANDS])
+def test_help_teaches_by_examples(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert main([command, '--help']) == 0
+    out = capsys.readouterr().out
+    assert f'examples:\n  liquidspike {command}' in out
+
+
+def test_help_needs_neither_torch_nor_simulator_nor_ros() -> None:
+    code = (
+        'import sys\n'
+        'from liquidspike_ros.cli import main\n'
+        'main(["--help"])\n'
+        'heavy = {"torch", "mujoco", "rclpy", "numpy", "cv2"} & set(sys.modules)\n'
+        'assert not heavy, heavy\n'
+    )
+    subprocess.run([sys.executable, '-c', code], check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+
+def test_interrupt_leaves_with_130(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import liquidspike_ros.sim.evaluation as evaluation
+
+    def interrupted(options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, 'evaluate', interrupted)
+    assert 'interrupted' in fails(capsys, ['evaluate', 'expert'], 130)
+
+
+def test_faults_of_the_program_keep_their_traceback() -> None:
+    assert explain(ZeroDivisionError('x')) == []
+    assert explain(ValueError('from some library')) == []
+
+
+@pytest.mark.parametrize(
+    ('error', 'said'),
+    [
+        (ModuleNotFoundError('No module', name='mujoco'), "pip install 'liquidspike_ros[sim]'"),
+        (ModuleNotFoundError('No module', name='rclpy.node'), "'liquidspike_ros[ros]'"),
+        (PermissionError(13, 'Permission denied', 'out'), 'out: Permission denied'),
+        (FileNotFoundError('files not found'), 'files not found'),
+    ],
+)
+def test_expected_errors_say_what_to_do(error: Exception, said: str) -> None:
+    (line,) = explain(error)
+    assert said in line

@@ -1,0 +1,154 @@
+"""What makes the folder a ROS package and a Python package, and that both say the same."""
+
+from __future__ import annotations
+
+import ast
+import os
+from pathlib import Path
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+import liquidspike_ros
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = 'liquidspike_ros'
+
+
+def manifest() -> ElementTree.Element:
+    return ElementTree.parse(ROOT / 'package.xml').getroot()
+
+
+def setup_arguments() -> dict[str, ast.expr]:
+    """The keyword arguments of ``setup()``, unevaluated."""
+    tree = ast.parse((ROOT / 'setup.py').read_text())
+    (call,) = (node for node in ast.walk(tree) if isinstance(node, ast.Call)
+               and isinstance(node.func, ast.Name) and node.func.id == 'setup')
+    return {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+
+
+def required() -> set[str]:
+    """Names of all distributions that some installation needs, normalised."""
+    arguments = setup_arguments()
+    strings = [node.value for name in ('install_requires', 'extras_require')
+               for node in ast.walk(arguments[name])
+               if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    extras = {key.value for key in arguments['extras_require'].keys}  # type: ignore[attr-defined]
+    return {normalised(text) for text in strings if text not in extras}
+
+
+def normalised(requirement: str) -> str:
+    return re.split(r'[<>=!;\s]', requirement)[0].lower().replace('_', '-')
+
+
+def test_version_and_name_are_the_same_everywhere() -> None:
+    arguments = setup_arguments()
+    assert manifest().findtext('name') == PACKAGE
+    assert manifest().findtext('version') == liquidspike_ros.__version__
+    assert ast.literal_eval(arguments['version']) == liquidspike_ros.__version__
+
+
+def test_manifest_is_an_ament_python_package() -> None:
+    assert manifest().get('format') == '3'
+    assert manifest().findtext('export/build_type') == 'ament_python'
+    assert manifest().findtext('license') == 'Apache-2.0'
+    assert 'Apache License' in (ROOT / 'LICENSE').read_text()
+
+
+def test_manifest_names_every_message_package_the_nodes_import() -> None:
+    depends = {element.text for element in manifest().iter('exec_depend')}
+    used = set()
+    for path in (ROOT / PACKAGE).rglob('*.py'):
+        found = re.findall(r'^\s*(?:from|import) (\w+_msgs|std_srvs|rclpy|launch\w*)\b',
+                           path.read_text(), re.M)
+        used |= set(found)
+    # Part of rclpy itself, and used only where installed.
+    assert used - depends <= {'builtin_interfaces', 'rcl_interfaces', 'audio_common_msgs'}
+    assert {'rclpy', 'sensor_msgs', 'geometry_msgs'} <= used
+
+
+def test_every_requirement_is_pinned() -> None:
+    lines = (ROOT / 'constraints.txt').read_text().splitlines()
+    pins = {normalised(line) for line in lines if line and not line.startswith('#')}
+    assert required() - pins == set()
+    assert all('==' in line for line in lines if line and not line.startswith('#'))
+    assert 'torch==2.13.0' in lines
+
+
+def test_every_executable_leads_to_a_function() -> None:
+    entries = [node.value for node in ast.walk(setup_arguments()['entry_points'])
+               if isinstance(node, ast.Constant) and ':main' in str(node.value)]
+    texts = re.findall(r"f'(\w+) = \{PACKAGE\}\.([\w.]+):(\w+)'", (ROOT / 'setup.py').read_text())
+    assert len(texts) == len(entries) == 5
+    for name, module, function in texts:
+        path = ROOT / PACKAGE / Path(*module.split('.'))
+        source = path.with_suffix('.py') if path.with_suffix('.py').exists() else (
+            path / '__init__.py')
+        assert re.search(rf'\b{function}\b', source.read_text()), name
+
+
+def test_continuous_integration_runs_what_everybody_runs() -> None:
+    assert (ROOT / '.ci' / 'run').read_text().strip().splitlines()[-1] == 'exec make test'
+    assert os.access(ROOT / '.ci' / 'run', os.X_OK)
+
+
+@pytest.mark.skipif(shutil.which('make') is None, reason='needs make')
+def test_make_alone_explains_itself() -> None:
+    shown = subprocess.run(['make', '-C', str(ROOT)], capture_output=True, text=True, check=True)
+    for target in ('demo', 'test', 'setup', 'lint'):
+        assert f'make {target}' in shown.stdout
+
+
+@pytest.fixture(scope='module')
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ROS workspace with this package, built by colcon."""
+    pytest.importorskip('colcon_core', reason="colcon is in the extra 'dev'")
+    path = tmp_path_factory.mktemp('workspace')
+    skipped = shutil.ignore_patterns('.*', 'out', 'build', 'install', 'log', '*.egg-info',
+                                     '__pycache__')
+    shutil.copytree(ROOT, path / 'src' / PACKAGE, ignore=skipped)
+    subprocess.run([sys.executable, '-m', 'colcon', 'build', '--base-paths', 'src'], cwd=path,
+                   check=True, timeout=240, capture_output=True)
+    return path
+
+
+def in_workspace(workspace: Path, command: str) -> str:
+    """Run a command as a user would, after sourcing the workspace, from somewhere else."""
+    clean = {name: value for name, value in os.environ.items()
+             if name not in ('PYTHONPATH', 'AMENT_PREFIX_PATH')}
+    script = f'. {workspace}/install/setup.bash && cd / && {command}'
+    return subprocess.run(['bash', '-c', script], env=clean, check=True, timeout=120,
+                          capture_output=True, text=True).stdout
+
+
+@pytest.mark.slow
+def test_colcon_puts_executables_where_ros2_run_looks(workspace: Path) -> None:
+    folder = workspace / 'install' / PACKAGE / 'lib' / PACKAGE
+    names = {path.name for path in folder.iterdir()}
+    assert names == {'policy_node', 'train_node', 'sim_node', 'bag_player', 'liquidspike'}
+    assert all(os.access(path, os.X_OK) for path in folder.iterdir())
+
+
+@pytest.mark.slow
+def test_colcon_installs_what_travels_beside_the_code(workspace: Path) -> None:
+    share = workspace / 'install' / PACKAGE / 'share'
+    assert (share / 'ament_index/resource_index/packages' / PACKAGE).is_file()
+    for folder in ('launch', 'config', 'models'):
+        wanted = {path.relative_to(ROOT) for path in (ROOT / folder).rglob('*')
+                  if path.is_file() and '__pycache__' not in path.parts}
+        assert wanted, folder
+        assert all((share / PACKAGE / path).is_file() for path in wanted)
+
+
+@pytest.mark.slow
+def test_executables_run_from_the_workspace(workspace: Path) -> None:
+    prefix = workspace / 'install' / PACKAGE
+    program = prefix / 'lib' / PACKAGE / 'liquidspike'
+    out = in_workspace(workspace, f'{program} info config/robots/beacon.yaml')
+    # The workspace's own robot file, though this interpreter may have the source tree installed.
+    assert str(prefix / 'share' / PACKAGE / 'config/robots/beacon.yaml') in out
+    assert 'camera/image_raw' in out
