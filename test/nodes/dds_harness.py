@@ -27,9 +27,29 @@ from sensor_msgs.msg import Image, Imu, LaserScan
 from std_msgs.msg import Int16MultiArray
 
 ROOT = Path(__file__).parents[2]
+ROBOT_FILE = ROOT / 'config' / 'robots' / 'beacon.yaml'
 DOMAIN = 1 + os.getpid() % 100
 PATIENCE = 60.0
 """Longest wait for something that must happen, s; generous, because machines are busy."""
+
+
+def make_checkpoint(folder: Path) -> Path:
+    """A small untrained policy for the robot of ``ROBOT_FILE``."""
+    import torch
+
+    from liquidspike_ros.control.tensors import robot_model_config
+    from liquidspike_ros.core.checkpoint import save_pretrained
+    from liquidspike_ros.core.multimodal_applications import RobotMultiSensorModel
+    from liquidspike_ros.robot import load_robot
+
+    torch.manual_seed(0)
+    robot = load_robot(ROBOT_FILE)
+    model = RobotMultiSensorModel(
+        **robot_model_config(robot), fusion_dim=32, encoder_dim=32, liquid_units=16,
+        spiking_units=16, num_spike_steps=4, camera_architecture='simple',
+        fusion_strategy='hybrid')
+    save_pretrained(model, folder, {'robot': robot.to_dict()})
+    return folder
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any:

@@ -1,0 +1,10 @@
+"""Fixtures for tests over real DDS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import sys
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from dds_fixtures import checkpoint, node, robot, start, start_policy  # noqa: E402, F401

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from dds_harness import call, DiagnosticsEar, FakeRobot, wait_for
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+import pytest
+from rcl_interfaces.srv import DescribeParameters
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+
+pytestmark = [pytest.mark.dds, pytest.mark.slow]
+
+
+def arm(node: Any, value: bool = True) -> Any:
+    return call(node, SetBool, '/policy/arm', SetBool.Request(data=value))
+
+
+def arm_when_ready(node: Any) -> None:
+    wait_for(lambda: arm(node).success, 'the policy to take the arm')
+
+
+def transition(node: Any, number: int) -> bool:
+    request = ChangeState.Request(transition=Transition(id=number))
+    return call(node, ChangeState, '/policy/change_state', request).success
+
+
+def state(node: Any) -> str:
+    return call(node, GetState, '/policy/get_state', GetState.Request()).current_state.label
+
+
+def test_a_managed_life(robot: FakeRobot, node: Any, start_policy: Any) -> None:
+    process = start_policy(auto_start=False)
+    assert state(node) == 'unconfigured'
+    assert not arm(node).success
+    assert transition(node, Transition.TRANSITION_CONFIGURE)
+    assert transition(node, Transition.TRANSITION_ACTIVATE)
+
+    time.sleep(1.0)
+    assert not robot.commands, 'unarmed, yet something left'
+
+    arm_when_ready(node)
+    wait_for(lambda: len(robot.commands) > 10, 'commands')
+    assert any(not command.is_zero for command in robot.commands)
+
+    assert arm(node, False).success
+    time.sleep(0.5)
+    assert robot.commands[-1].is_zero
+    count = len(robot.commands)
+    time.sleep(0.5)
+    assert len(robot.commands) == count, 'disarmed, yet it goes on sending'
+
+    arm_when_ready(node)
+    wait_for(lambda: not robot.commands[-1].is_zero, 'driving again')
+    began = time.monotonic()
+    assert transition(node, Transition.TRANSITION_DEACTIVATE)
+    assert state(node) == 'inactive'
+    time.sleep(0.3)
+    assert robot.commands[-1].is_zero
+    zeros = [command.time for command in robot.since(began) if command.is_zero]
+    assert zeros[-1] - zeros[0] > 0.15
+
+    assert transition(node, Transition.TRANSITION_CLEANUP)
+    assert transition(node, Transition.TRANSITION_CONFIGURE)
+    assert process.running
+    assert process.signal() == 0
+
+
+def test_one_robot_drives_and_tells(robot: FakeRobot, node: Any, start_policy: Any) -> None:
+    """Rate, introspection, diagnostics, reset and parameters of one running node."""
+    told: list[dict[str, Any]] = []
+    node.create_subscription(String, '/policy/introspection',
+                             lambda message: told.append(json.loads(message.data)), 10)
+    ear = DiagnosticsEar(node)
+    start_policy(auto_arm=True, introspection=True)
+    wait_for(lambda: len(robot.commands) > 45, 'three seconds of commands')
+    wait_for(lambda: ear.value('policy: command', 'state') == 'ACTIVE', 'an ACTIVE diagnosis')
+
+    tick = told[-1]
+    assert tick['modalities'] == ['camera', 'sensors', 'lidar', 'audio']
+    assert len(tick['attention']) == 4
+    assert tick['present'] == dict.fromkeys(('camera', 'imu', 'lidar', 'audio'), True)
+    assert tick['weights'] == pytest.approx([0.25] * 4, abs=0.25)
+    assert 0 <= tick['latency_s'] < 1.0
+    assert len(tick['command']) == 2
+    stamps = [t['stamp'] for t in told[-30:]]
+    assert stamps == sorted(set(stamps))
+
+    for sensor in ('camera', 'imu', 'lidar', 'audio'):
+        assert int(ear.value(f'policy: {sensor}', 'accepted') or 0) > 0
+    assert ear.value('policy: inference', 'device') in ('cpu', 'cuda')
+    assert float(ear.value('policy: inference', 'latency_p99') or -1) >= 0
+
+    assert call(node, Trigger, '/policy/reset_state', Trigger.Request()).success
+    described = call(node, DescribeParameters, '/policy/describe_parameters',
+                     DescribeParameters.Request(names=['command.upper', 'rate']))
+    assert all(item.description for item in described.descriptors)
+
+
+def test_approximate_time_lets_camera_and_lidar_in_by_sets(
+        robot: FakeRobot, node: Any, start_policy: Any) -> None:
+    ear = DiagnosticsEar(node)
+    start_policy(auto_arm=True, sync__policy='approximate_time')
+    wait_for(lambda: len(robot.commands) > 20, 'commands')
+
+    def accepted(name: str) -> int:
+        return int(ear.value(f'policy: {name}', 'accepted') or 0)
+
+    wait_for(lambda: accepted('lidar') > 10, 'matched scans')
+    assert accepted('camera') == accepted('lidar')
+    robot.enabled.discard('lidar')
+    time.sleep(1.0)
+    wait_for(lambda: 'masked' in (ear.status['policy: camera'].message), 'a masked camera')
+    assert robot.since(time.monotonic() - 0.3), 'the other sensors were to go on'
