@@ -67,7 +67,7 @@ def _scan(ranges: Array) -> Array:
 def _clean(spec: LidarSpec, ranges: Array, low: float, high: float) -> Array:
     """REP 117: +Inf no return, −Inf too close, NaN or outside the scan's own limits invalid."""
     near, far = max(low, spec.range_min), min(high, spec.range_max)
-    with np.errstate(invalid='ignore'):
+    with np.errstate(invalid='ignore', over='ignore'):
         finite = (ranges >= low) & (ranges <= high) & (ranges >= spec.range_min)
         clean = np.where(finite, np.minimum(ranges, spec.range_max), np.nan)
     clean[ranges == np.inf] = max(far, spec.range_min)
