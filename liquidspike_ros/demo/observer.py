@@ -149,20 +149,21 @@ class Observer:
         if self._failure is not None:
             raise DemoError(f'the observer failed: {self._failure!r}') from self._failure
 
-    def call(self, service: str, timeout: float) -> tuple[bool, str]:
-        """Call a ``std_srvs/Trigger`` service; returns success and what it said.
+    def arm(self, timeout: float) -> tuple[bool, str]:
+        """Arm the policy; returns success and what it said.
 
         Raises:
             DemoError: It did not answer in time.
         """
-        from std_srvs.srv import Trigger
+        from std_srvs.srv import SetBool
 
-        client: Any = self._node.create_client(Trigger, service)
+        service = f'{POLICY}/arm'
+        client: Any = self._node.create_client(SetBool, service)
         try:
             if not client.wait_for_service(timeout_sec=timeout):
                 raise DemoError(f'no service {service} within {timeout:g} s')
             answered = threading.Event()
-            future = client.call_async(Trigger.Request())
+            future = client.call_async(SetBool.Request(data=True))
             future.add_done_callback(lambda _: answered.set())
             if not answered.wait(timeout):
                 raise DemoError(f'{service} did not answer within {timeout:g} s')

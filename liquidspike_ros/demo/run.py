@@ -13,7 +13,7 @@ from types import FrameType
 
 from ..robot import load_robot, RobotSpec
 from ..sim.arena import sample_layout
-from .observer import Observer, POLICY
+from .observer import Observer
 from .processes import Child, Children, DemoError, free_domain
 from .progress import ProgressLine
 from .recording import Recording
@@ -100,10 +100,12 @@ def _arm(children: Children, observer: Observer) -> None:
         children.check()
         observer.check()
         if len(recording.images) and len(recording.sounds) and recording.status:
-            with contextlib.suppress(DemoError):  # no such service yet: look after the nodes first
-                done, said = observer.call(f'{POLICY}/arm', timeout=1.0)
-                if done:
-                    return
+            try:
+                done, said = observer.arm(timeout=1.0)
+            except DemoError as error:  # no such service yet: see whether the nodes still run
+                done, said = False, str(error)
+            if done:
+                return
         time.sleep(0.2)
     raise DemoError(f'not ready after {START_TIMEOUT:g} s: {said}')
 
