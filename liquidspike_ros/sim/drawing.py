@@ -85,8 +85,9 @@ def draw_episode(axes: Axes, layout: Layout, result: EpisodeResult) -> None:
     draw_robot(axes, tuple(poses[0]), '#777777')
     draw_robot(axes, tuple(poses[-1]))
     axes.annotate('start', poses[0][:2], xytext=(8, 8), textcoords='offset points', zorder=8)
+    plural = '' if result.collisions == 1 else 's'
     axes.set_title(f'{result.outcome.replace("_", " ")} in {result.time:.1f} s · '
-                   f'{result.path_length:.2f} m · {result.collisions} collisions '
+                   f'{result.path_length:.2f} m · {result.collisions} collision{plural} '
                    f'(seed {result.seed})')
     _legend(axes)
 
