@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 venv=.venv
 log=$venv/setup.log
 stamp=$venv/.setup-stamp
+gl_stamp=$venv/.gl-stamp
 extras='ros,sim,train,dev'
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -66,18 +67,26 @@ install_packages() {
     echo "$wanted $PWD" >$stamp
 }
 
-# EGL or OSMesa: what MuJoCo draws the camera pictures with when there is no screen.
-gl_loads() { $venv/bin/python scripts/find_gl.py >/dev/null 2>&1; }
-gl_packages='libosmesa6 libegl1 libgl1-mesa-dri'
+# EGL or OSMesa is what the simulated camera is drawn with when there is no screen. That a library
+# loads says little (it may find no driver), so the camera takes a picture.
+draws() {
+    $venv/bin/python -c 'from liquidspike_ros.sim.simulation import Simulation
+Simulation(0).advance(100_000_000)' >>$log 2>&1
+}
 
 install_gl() {
-    gl_loads && return
-    if as_root_on_debian; then
-        say "no OpenGL library for headless drawing, installing $gl_packages …"
-        if apt_install $gl_packages >>$log 2>&1 && gl_loads; then say '  done'; return; fi
-        tail -5 $log >&2
-    fi
-    fail "the simulated camera needs OSMesa or EGL; run once: sudo apt-get update && sudo apt-get install -y $gl_packages"
+    local packages
+    [ -e $gl_stamp ] && return
+    for packages in '' 'libegl1 libgl1 libgl1-mesa-dri' 'libosmesa6'; do
+        if [ -n "$packages" ]; then
+            as_root_on_debian || break
+            say "nothing to draw the simulated camera with, installing $packages …"
+            apt_install $packages >>$log 2>&1 || continue
+        fi
+        draws && { touch $gl_stamp; return; }
+    done
+    tail -3 $log >&2
+    fail 'the simulated camera cannot be drawn; run once: sudo apt-get update && sudo apt-get install -y libegl1 libgl1 libgl1-mesa-dri'
 }
 
 make_venv "$(find_python)"

@@ -19,6 +19,8 @@ from .recording import Recording, Scan, Tick
 POLICY, SIMULATOR = 'policy', 'sim_node'
 SENSOR_OF = {'sensors': 'imu'}
 """Modalities of the model that are not called what the sensor is called."""
+SOUND_SLACK = 60_000_000
+"""How far arrival may stray from the end of the sound so far, ns."""
 
 
 class Observer:
@@ -43,7 +45,7 @@ class Observer:
         # Ctrl-C belongs to the program, which ends everything in order.
         rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node('demo_observer', context=self._context)
-        self._now = 0
+        self._now = self._sound_end = 0
         self.lock = threading.RLock()
         self._subscribe()
         self._executor = SingleThreadedExecutor(context=self._context)
@@ -119,7 +121,13 @@ class Observer:
 
     def _on_sound(self, message: Any, sent: int) -> None:
         sample = convert(message, 'std_msgs/msg/Int16MultiArray', self._robot.audio)
-        self.recording.sounds.add(self._now, sample.data)
+        # The message carries no stamp and /clock ticks coarsely: chunks that follow each other
+        # are put end to end.
+        seconds = sample.data.shape[1] / self._robot.audio.sample_rate
+        following = self._sound_end + round(seconds * 1e9)
+        late = abs(self._now - following) > SOUND_SLACK
+        self._sound_end = self._now if late else following
+        self.recording.sounds.add(self._sound_end, sample.data)
 
     def _on_command(self, message: Any, sent: int) -> None:
         self.recording.commands.add(self._now, (message.linear.x, message.angular.z))

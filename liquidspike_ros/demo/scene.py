@@ -155,9 +155,9 @@ class PlanPanel(Panel):
         for beacon in self._layout.beacons:
             centre = self._pixel(np.array((beacon.x, beacon.y)))
             circle(inside, tuple(centre), BEACON_RADIUS * self._scale + 1, PILLAR[beacon.colour])
-        text(inside, '1 m', (14 + self._scale + 6, self.height - 16), 10, FAINT)
-        line(inside, np.array([(14, self.height - 16), (14 + self._scale, self.height - 16)]),
-             FAINT, 2)
+        left, low = 6, self.height - 16
+        text(inside, '1 m', (left, low - 12), 10, FAINT)
+        line(inside, np.array([(left, low), (left + self._scale, low)]), FAINT, 2)
 
     def draw(self, picture: Picture, recording: Recording, now: int) -> None:
         """Draw the way up to ``now``, and the song while it is heard."""

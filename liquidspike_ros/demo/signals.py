@@ -111,9 +111,10 @@ class AttentionPanel(Panel):
             text(inside, 'no ticks yet', (self.width / 2, self.height / 2), 13, FAINT, align=0.5)
             return
         names = list(tick.weights)
-        cell = (self.width - LABEL_WIDTH - 60) // max(len(names), 1)
-        cell = min(cell, (self.height - 26) // len(names))
+        cell = min((self.width - LABEL_WIDTH - 60) // len(names), (self.height - 50) // len(names))
         self._labels(inside, names, tick, cell)
+        text(inside, 'a row attends to the columns (mean of all heads)',
+             (self.width / 2, self.height - 14), 11, FAINT, align=0.5)
         if tick.attention is not None:
             self._matrix(inside, names, tick.attention, cell)
         left = LABEL_WIDTH + cell * len(names) + 8
