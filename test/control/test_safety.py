@@ -1,0 +1,226 @@
+"""The gate's calls one by one; whole stories are told in test/faults."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import math
+
+import numpy as np
+import pytest
+
+from liquidspike_ros.control.action import TickResult
+from liquidspike_ros.control.safety import (
+    ACTIVE,
+    CAPPED,
+    SafetyConfig,
+    SafetyError,
+    SafetyGate,
+    STOP,
+    UNARMED,
+)
+from liquidspike_ros.robot import RobotSpec
+from liquidspike_ros.sensing.observation import Observation
+
+ROBOT = RobotSpec()
+PERIOD = ROBOT.period
+
+
+def seen(*masked, dt=PERIOD, jumped=False):
+    names = list(ROBOT.sensors)
+    return Observation(stamp=0, dt=dt, values={}, present={n: n not in masked for n in names},
+                       age=dict.fromkeys(names, 0.01), clock_jumped=jumped)
+
+
+def gives(v=1.0, w=0.0, finite=True):
+    return TickResult(np.array([v, w]), finite)
+
+
+def tick(gate, now, obs=None, result=None, **options):
+    gate.on_sample(now)
+    return gate.on_result(now, obs or seen(), result or gives(), **options)
+
+
+@pytest.fixture
+def gate():
+    gate = SafetyGate(ROBOT)
+    tick(gate, 0.0)
+    assert gate.arm(0.0) == ''
+    return gate
+
+
+def test_starts_unarmed_and_publishes_nothing():
+    gate = SafetyGate(ROBOT)
+    decision = tick(gate, 0.0)
+    assert decision.state == UNARMED
+    assert not decision.publish
+    assert not gate.watchdog(0.05).publish
+    assert (decision.command == 0).all()
+
+
+class TestArming:
+    def test_refused_before_any_sample(self):
+        assert 'no sample from any sensor' in SafetyGate(ROBOT).arm(0.0)
+
+    def test_refused_before_any_result(self):
+        gate = SafetyGate(ROBOT)
+        gate.on_sample(0.0)
+        assert 'no policy result' in gate.arm(0.0)
+
+    def test_refused_when_the_last_result_is_old(self):
+        gate = SafetyGate(ROBOT)
+        tick(gate, 0.0)
+        gate.on_sample(0.15)
+        assert 'no policy result for 0.1 s' in gate.arm(0.15)
+
+    def test_refused_while_all_sensors_are_masked(self):
+        gate = SafetyGate(ROBOT)
+        tick(gate, 0.0, seen(*ROBOT.sensors))
+        assert gate.arm(0.0) == 'all sensors masked'
+
+    def test_refused_with_another_publisher_unless_allowed(self):
+        gate, tolerant = (SafetyGate(ROBOT, SafetyConfig(allow_other_publishers=allow))
+                          for allow in (False, True))
+        tick(gate, 0.0)
+        tick(tolerant, 0.0)
+        assert 'cmd_vel: 1 other publisher' in gate.arm(0.0, other_publishers=1)
+        assert tolerant.arm(0.0, other_publishers=1) == ''
+
+    def test_refused_after_a_result_that_is_not_finite(self):
+        gate = SafetyGate(ROBOT)
+        tick(gate, 0.0, result=gives(finite=False))
+        assert 'not finite' in gate.arm(0.0)
+
+    def test_arming_twice_changes_nothing(self, gate):
+        tick(gate, PERIOD)
+        assert gate.arm(PERIOD) == ''
+        assert gate.watchdog(PERIOD).command[0] > 0
+
+
+class TestDriving:
+    def test_each_result_is_published_once(self, gate):
+        assert tick(gate, PERIOD).publish
+        assert not gate.watchdog(PERIOD + 0.01).publish
+
+    def test_acceleration_is_limited_by_true_elapsed_time(self, gate):
+        first = tick(gate, 0.05).command[0]
+        gate.watchdog(0.07)  # looking does not drive
+        second = tick(gate, 0.13).command[0]
+        assert (first, second) == pytest.approx((0.05 * 1.5, 0.13 * 1.5))
+
+    def test_a_long_pause_gives_no_long_run_up(self, gate):
+        slow = SafetyGate(ROBOT, SafetyConfig(watchdog=1.0, silence_timeout=2.0))
+        tick(slow, 0.0)
+        slow.arm(0.0)
+        assert tick(slow, 0.9).command[0] == pytest.approx(0.6)
+        assert tick(gate, 30.0).command[0] == pytest.approx(0.1 * 1.5)
+
+    def test_limits_hold_whatever_the_policy_wants(self, gate):
+        for k in range(1, 30):
+            decision = tick(gate, k * PERIOD, result=gives(99.0, -99.0))
+        assert decision.command.tolist() == [0.6, -2.0]
+        assert decision.state == ACTIVE
+        assert decision.reason == ''
+
+    def test_braking_has_its_own_limit(self, gate):
+        for k in range(1, 20):
+            tick(gate, k * PERIOD)
+        slower = tick(gate, 20 * PERIOD, result=gives(0.0)).command[0]
+        assert slower == pytest.approx(0.6 - 2.5 * PERIOD)
+
+    def test_optional_sensor_masked_caps_the_speed_under_the_braking_limit(self, gate):
+        for k in range(1, 20):
+            tick(gate, k * PERIOD)
+        decision = tick(gate, 20 * PERIOD, seen('audio'))
+        assert decision.state == CAPPED
+        assert decision.reason == 'audio masked'
+        assert decision.command[0] == pytest.approx(0.6 - 2.5 * PERIOD)
+        assert tick(gate, 21 * PERIOD, seen('audio')).command[0] == pytest.approx(0.3)
+        assert tick(gate, 22 * PERIOD).state == ACTIVE
+
+    def test_the_cap_of_other_actions_lies_around_their_safe_value(self):
+        arm = replace(ROBOT.command, kind='float64_multi_array', names=('joint',), lower=(0.0,),
+                      upper=(4.0,), safe=(1.0,), max_acceleration=(100.0,),
+                      max_deceleration=(100.0,), stop_deceleration=(100.0,))
+        gate = SafetyGate(replace(ROBOT, command=arm))
+        result = TickResult(np.array([1.0]), True)
+        tick(gate, 0.0, result=result)
+        gate.arm(0.0)
+        assert tick(gate, 0.06, seen('audio'), result).command[0] == pytest.approx(2.5)
+
+
+class TestStopping:
+    def test_a_stop_streams_zeros_with_every_call(self, gate):
+        decision = gate.watchdog(0.2)
+        assert decision.state == STOP
+        assert decision.publish
+        assert gate.watchdog(0.22).publish
+
+    def test_a_stop_brakes_from_where_it_was_seen(self, gate):
+        for k in range(1, 20):
+            tick(gate, k * PERIOD)
+        now = 19 * PERIOD
+        gate.watchdog(now + 0.09)
+        assert gate.watchdog(now + 0.11).command[0] == pytest.approx(0.6 - 10 * 0.02)
+
+    def test_required_sensor_stops_and_optional_one_does_not(self):
+        robot = replace(ROBOT, lidar=replace(ROBOT.lidar, required=True))
+        gate = SafetyGate(robot)
+        tick(gate, 0.0)
+        gate.arm(0.0)
+        assert tick(gate, 0.06, seen('camera')).state == CAPPED
+        decision = tick(gate, 0.12, seen('lidar'))
+        assert decision.state == STOP
+        assert decision.reason.startswith('lidar: required sensor masked')
+        assert tick(gate, 0.18).state == ACTIVE
+
+    def test_disarm_brakes_streams_zeros_and_falls_silent(self, gate):
+        for k in range(1, 20):
+            tick(gate, k * PERIOD)
+        now = 19 * PERIOD
+        first = gate.disarm(now + 0.01)
+        assert first.state == UNARMED
+        assert first.publish
+        assert 0 < first.command[0] < 0.6
+        assert gate.watchdog(now + 0.1).publish
+        last = gate.watchdog(now + 0.2)
+        assert last.publish
+        assert (last.command == 0).all()
+        assert not gate.watchdog(now + 0.25).publish
+
+    def test_deactivation_is_zero_at_once(self, gate):
+        for k in range(1, 20):
+            tick(gate, k * PERIOD)
+        decision = gate.deactivate(19 * PERIOD)
+        assert decision.publish
+        assert (decision.command == 0).all()
+        assert not gate.armed
+        assert not gate.watchdog(19 * PERIOD).publish
+
+
+def test_a_nan_action_is_caught_even_if_called_finite(gate):
+    decision = tick(gate, PERIOD, result=gives(math.nan))
+    assert decision.state == STOP
+    assert np.isfinite(decision.command).all()
+
+
+def test_timeouts_follow_slow_robots_by_themselves():
+    slow = SafetyGate(replace(ROBOT, rate=10.0))
+    assert slow.watchdog_timeout == pytest.approx(0.15)
+    single = replace(ROBOT, trigger='lidar', camera=replace(ROBOT.camera, enabled=False),
+                     imu=replace(ROBOT.imu, enabled=False),
+                     audio=replace(ROBOT.audio, enabled=False))
+    assert SafetyGate(single).silence_timeout == pytest.approx(0.2)
+    assert (SafetyGate(ROBOT).watchdog_timeout, SafetyGate(ROBOT).silence_timeout) == (0.1, 0.1)
+
+
+@pytest.mark.parametrize(('setting', 'value'), [
+    ('watchdog', -0.1), ('optional_speed_cap', 1.1), ('overload_share', -1), ('fault_count', 0),
+    ('rearm_ticks', -1), ('silence_timeout', math.nan)])
+def test_row_19_settings_out_of_range_are_named(setting, value):
+    with pytest.raises(SafetyError, match=f'safety.{setting}: got .*, expected '):
+        SafetyConfig(**{setting: value})
+
+
+def test_row_19_a_watchdog_below_the_period_is_refused():
+    with pytest.raises(SafetyError, match=r'safety\.watchdog: got 0\.05, expected more than a con'):
+        SafetyGate(ROBOT, SafetyConfig(watchdog=0.05))
