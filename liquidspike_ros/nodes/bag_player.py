@@ -60,7 +60,7 @@ class BagPlayer(Node):
             turn += 1
             count = self._play_once()
             self.get_logger().info(f'{self._options.bag}: played {count} messages (turn {turn})')
-        self._stop(0)
+        self._stop()
 
     def _messages(self) -> Iterator[RawMessage]:
         storage = Storage(Path(self._options.bag))

@@ -68,4 +68,6 @@ def _without_first(names: Iterable[str], name: str) -> list[str]:
 
 
 def _full_name(info: Any) -> str:
+    if 'UNKNOWN' in info.node_name:  # an endpoint is often found before its node is
+        return 'a node not known by name yet'
     return f'{info.node_namespace.rstrip("/")}/{info.node_name}'

@@ -24,9 +24,11 @@ from .policy_report import policy_diagnostics, SensorRates
 from .policy_session import PolicySession
 from .process import run_node, StartError, StopRequest
 
-DISCOVERY = 1.0
-"""How long publishers may take to be found before their types are judged, s."""
-AUTO_ARM_PERIOD = 0.2
+DISCOVERY = 0.5
+"""How long publishers have to be found before configure judges their types, s."""
+SETTLING = 10.0
+"""How long after its start a node that starts by itself gives up over a wrong type, s."""
+LOOK_PERIOD = 0.2
 REPORT_PERIOD = 1.0
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -40,7 +42,7 @@ class PolicyNode(LifecycleNode):
 
     Args:
         context: rclpy context.
-        stop: Not used; the node ends by signal only.
+        stop: Called when the node turns out to be wired to the wrong topics.
 
     Raises:
         ParameterError: A parameter given at start is wrong.
@@ -49,7 +51,7 @@ class PolicyNode(LifecycleNode):
 
     def __init__(self, context: Context, stop: StopRequest) -> None:
         super().__init__('policy', context=context)
-        self._born = time.monotonic()
+        self._born, self._stop = time.monotonic(), stop
         self._session: PolicySession | None = None
         self._held = False  # disarmed by hand: auto_arm keeps its hands off
         self._refusal = ''
@@ -66,11 +68,12 @@ class PolicyNode(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers_kept = [
             self.create_timer(REPORT_PERIOD, self._on_report, clock=steady),
-            self.create_timer(AUTO_ARM_PERIOD, self._on_auto_arm, clock=steady),
+            self.create_timer(LOOK_PERIOD, self._on_look, clock=steady),
         ]
         self._jumps = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=Duration(seconds=1), min_backward=Duration(nanoseconds=-1)),
             post_callback=self._on_clock_jump)
+        self._settling = options.auto_start
         if options.auto_start:
             self._start()
 
@@ -108,10 +111,10 @@ class PolicyNode(LifecycleNode):
             f'{options.model}: loaded and warm on {policy.device} in '
             f'{time.monotonic() - began:.1f} s, sensors {", ".join(robot.sensors)}')
         time.sleep(max(0.0, self._born + DISCOVERY - time.monotonic()))
-        blocked = [finding for finding in session.inspect().values() if finding.blocked]
+        blocked = session.blocked()
         if blocked:
             session.close()
-            raise StartError('; '.join(blocked[0].problems))
+            raise StartError(blocked)
         return session
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -177,11 +180,25 @@ class PolicyNode(LifecycleNode):
             self.get_logger().warning(f'arming refused: {response.message}')
         return response
 
-    def _on_auto_arm(self) -> None:
+    def _on_look(self) -> None:
+        """Look around a few times a second while unarmed."""
         session = self._session
-        if (session is None or not session.active or self._held or session.gate.armed
-                or not session.options.auto_arm):
+        if session is None or not session.active or session.gate.armed:
             return
+        if self._settling:
+            self._check_wiring(session)
+        if session.options.auto_arm and not self._held:
+            self._auto_arm(session)
+
+    def _check_wiring(self, session: PolicySession) -> None:
+        # Discovery takes a moment: what configure could not see yet still ends the process, with
+        # one line. Later, or under a lifecycle manager, it is an ERROR on /diagnostics.
+        self._settling = time.monotonic() - self._born < SETTLING
+        blocked = session.blocked()
+        if blocked:
+            self._stop(blocked)
+
+    def _auto_arm(self, session: PolicySession) -> None:
         refusal = session.arm()
         if refusal and refusal != self._refusal:
             self.get_logger().info(f'not armed yet: {refusal}', throttle_duration_sec=1.0)

@@ -108,9 +108,9 @@ class PolicySession:
         """Let commands leave; returns why not, or ''."""
         if self._output is None:
             return 'node: inactive, expected active'
-        blocked = [f for f in self.inspect().values() if f.blocked]
+        blocked = self.blocked()
         if blocked:
-            return blocked[0].problems[0]
+            return blocked
         others = other_publishers(self._node, self.robot.command.topic)
         refusal = self._output.arm(len(others))
         return f'{refusal} ({", ".join(others)})' if refusal and others else refusal
@@ -129,6 +129,13 @@ class PolicySession:
         """What the graph shows of each sensor's topic."""
         return {name: inspect_input(self._node, spec.topic, spec.type, sensor_qos(spec.rate))
                 for name, spec in self.robot.sensors.items()}
+
+    def blocked(self) -> str:
+        """The first sensor topic that has publishers, but none to be used, and why; or ''."""
+        for finding in self.inspect().values():
+            if finding.blocked:
+                return '; '.join(finding.problems)
+        return ''
 
     def _report(self, observation: Observation, result: TickResult, decision: Decision,
                 latency: float | None) -> None:

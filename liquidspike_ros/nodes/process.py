@@ -19,15 +19,21 @@ class StartError(Exception):
 
 
 class StopRequest:
-    """Set by SIGINT, SIGTERM or the node itself; ``code`` becomes the exit code."""
+    """Set by SIGINT, SIGTERM or the node itself.
+
+    Attributes:
+        set: Whether the process is to end.
+        code: Its exit code.
+        error: Why, where ``code`` is not 0; one line.
+    """
 
     def __init__(self) -> None:
-        self.set, self.code = False, 0
+        self.set, self.code, self.error = False, 0, ''
 
-    def __call__(self, code: int = 0) -> None:
-        """Ask the process to end; the first code counts."""
+    def __call__(self, error: str = '') -> None:
+        """Ask the process to end, with exit code 1 if there is an error; the first call counts."""
         if not self.set:
-            self.set, self.code = True, code
+            self.error, self.code, self.set = error, int(bool(error)), True
 
 
 def run_node(name: str, make: Callable[[Context, StopRequest], Any],
@@ -54,8 +60,7 @@ def run_node(name: str, make: Callable[[Context, StopRequest], Any],
         turning.add_node(node)
         spin_until(turning, lambda: stop.set)
     except (StartError, ValueError, OSError) as error:
-        stop(1)
-        print(f'{name}: error: {_one_line(error)}', file=sys.stderr, flush=True)  # noqa: T201
+        stop(_one_line(error))
     finally:
         if node is not None:
             node.close()
@@ -63,6 +68,8 @@ def run_node(name: str, make: Callable[[Context, StopRequest], Any],
         rclpy.try_shutdown(context=context)
         for number, handler in handlers.items():
             signal.signal(number, handler)
+    if stop.error:
+        print(f'{name}: error: {stop.error}', file=sys.stderr, flush=True)  # noqa: T201
     return stop.code
 
 

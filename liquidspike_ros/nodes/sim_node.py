@@ -167,8 +167,7 @@ class SimNode(Node):
                 self._episode()
                 self._seed = self._next_seed()
         except Exception as error:  # a dead physics thread must not look like a calm robot
-            self.get_logger().fatal(f'simulation stopped: {error}')
-            self._stop(1)
+            self._stop(f'simulation stopped: {error}')
 
     def _episode(self) -> None:
         # The limit of the task counts from the first command, not from the start of the process.

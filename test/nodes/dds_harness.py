@@ -23,8 +23,10 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, Imu, LaserScan
 from std_msgs.msg import Int16MultiArray
+from std_srvs.srv import SetBool
 
 ROOT = Path(__file__).parents[2]
 ROBOT_FILE = ROOT / 'config' / 'robots' / 'beacon.yaml'
@@ -155,6 +157,16 @@ def call(node: Node, kind: Any, name: str, request: Any, timeout: float = PATIEN
         node.destroy_client(client)
 
 
+def arm(node: Node, value: bool = True) -> Any:
+    """Ask the policy node to arm or disarm; its response."""
+    return call(node, SetBool, '/policy/arm', SetBool.Request(data=value))
+
+
+def arm_when_ready(node: Node) -> None:
+    """Arm as soon as the policy node takes it."""
+    wait_for(lambda: arm(node).success, 'the policy to take the arm')
+
+
 @dataclass(frozen=True)
 class Command:
     """A Twist as it came in: steady time of arrival (s), speed (m/s), yaw rate (rad/s)."""
@@ -184,8 +196,8 @@ class FakeRobot:
         self.enabled = set(self.RATES)
         self.commands: deque[Command] = deque(maxlen=10_000)
         self.sent = 0.0
-        self.last_stamp = 0
         self.offset_ns = 0
+        self.on_step: Callable[[], None] = lambda: None
         self._rng = np.random.default_rng(5)
         self._publishers = {
             'camera': node.create_publisher(Image, 'camera/image_raw', 10),
@@ -210,6 +222,7 @@ class FakeRobot:
         while not self._ending.wait(max(0.0, begin + step / 200 - time.monotonic())):
             # What fell behind is left out: no bursts after a hiccup of the machine.
             step = max(step + 1, int((time.monotonic() - begin) * 200) - 1)
+            self.on_step()
             for name, rate in self.RATES.items():
                 if name in self.enabled and step * rate % 200 < rate:
                     self.publish(name)
@@ -253,6 +266,13 @@ class FakeRobot:
     def close(self) -> None:
         self._ending.set()
         self._thread.join(5)
+
+
+def clock_message(nanoseconds: int) -> Clock:
+    """/clock at a ROS time in ns."""
+    message = Clock()
+    message.clock.sec, message.clock.nanosec = divmod(nanoseconds, 10**9)
+    return message
 
 
 class DiagnosticsEar:

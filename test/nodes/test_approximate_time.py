@@ -80,7 +80,8 @@ def test_same_sets_as_message_filters(inputs: int, seed: int):
     stream = []
     for index in range(inputs):
         rate = rng.uniform(8, 40)
-        stamps = np.arange(0, 3, 1 / rate) + rng.uniform(-0.02, 0.02, len(np.arange(0, 3, 1 / rate)))
+        stamps = np.arange(0, 3, 1 / rate)
+        stamps += rng.uniform(-0.02, 0.02, len(stamps))
         arrivals = stamps + rng.uniform(0.1, 0.15, len(stamps))
         stream += [(arrival, index, 10 + stamp)
                    for arrival, stamp in zip(arrivals, stamps, strict=True)]

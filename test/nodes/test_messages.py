@@ -33,8 +33,8 @@ def test_stamped_twist_carries_stamp_and_frame():
 
 
 def test_a_multi_array_takes_any_width():
-    wide = {name: (1.0,) * 7 for name in
-            ('upper', 'max_acceleration', 'max_deceleration', 'stop_deceleration')}
+    names = 'upper', 'max_acceleration', 'max_deceleration', 'stop_deceleration'
+    wide = dict.fromkeys(names, (1.0,) * 7)
     spec = CommandSpec(kind='float64_multi_array', names=tuple(f'joint_{i}' for i in range(7)),
                        lower=(-1.0,) * 7, safe=(0.0,) * 7, **wide)
     message = command_message(spec, range(7), Time())

@@ -4,23 +4,15 @@ import json
 import time
 from typing import Any
 
-from dds_harness import call, DiagnosticsEar, FakeRobot, wait_for
+from dds_harness import arm, arm_when_ready, call, DiagnosticsEar, FakeRobot, wait_for
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 import pytest
 from rcl_interfaces.srv import DescribeParameters
 from std_msgs.msg import String
-from std_srvs.srv import SetBool, Trigger
+from std_srvs.srv import Trigger
 
 pytestmark = [pytest.mark.dds, pytest.mark.slow]
-
-
-def arm(node: Any, value: bool = True) -> Any:
-    return call(node, SetBool, '/policy/arm', SetBool.Request(data=value))
-
-
-def arm_when_ready(node: Any) -> None:
-    wait_for(lambda: arm(node).success, 'the policy to take the arm')
 
 
 def transition(node: Any, number: int) -> bool:
@@ -109,8 +101,9 @@ def test_approximate_time_lets_camera_and_lidar_in_by_sets(
     def accepted(name: str) -> int:
         return int(ear.value(f'policy: {name}', 'accepted') or 0)
 
-    wait_for(lambda: accepted('lidar') > 10, 'matched scans')
-    assert accepted('camera') == accepted('lidar')
+    # Unmatched, three frames would come in for every two scans.
+    wait_for(lambda: accepted('lidar') > 40, 'matched scans')
+    assert accepted('camera') < 1.3 * accepted('lidar')
     robot.enabled.discard('lidar')
     time.sleep(1.0)
     wait_for(lambda: 'masked' in (ear.status['policy: camera'].message), 'a masked camera')

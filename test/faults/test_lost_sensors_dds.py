@@ -1,0 +1,98 @@
+"""FAULTS rows 4, 5 and 6 over real DDS: sensors fall silent, come back, clocks jump."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from dds_harness import arm_when_ready, clock_message, DiagnosticsEar, FakeRobot, wait_for
+import pytest
+from rosgraph_msgs.msg import Clock
+
+pytestmark = [pytest.mark.dds, pytest.mark.slow]
+
+STOP_WITHIN = 0.2
+"""Contract: zero commands this long after the last sample, s."""
+SCHEDULING = 0.1
+"""Allowance for a busy machine between the two processes, s; a lost stop would last for ever."""
+
+
+def test_without_its_camera_the_robot_acts_on_the_rest_at_half_speed(
+        robot: FakeRobot, node: Any, start_policy: Any) -> None:
+    ear = DiagnosticsEar(node)
+    start_policy(auto_arm=True)
+    wait_for(lambda: len(robot.commands) > 20, 'commands')
+
+    robot.enabled.discard('camera')
+    wait_for(lambda: ear.value('policy: command', 'state') == 'CAPPED', 'a cap on the speed')
+    moment = time.monotonic()
+    time.sleep(2.0)
+    commands = robot.since(moment)
+    assert len(commands) > 20
+    assert any(not command.is_zero for command in commands)
+    assert all(-0.1 <= command.linear <= 0.3 for command in commands)
+    assert 'camera masked' in (ear.value('policy: command', 'reason') or '')
+
+    robot.enabled.add('camera')
+    wait_for(lambda: ear.value('policy: command', 'state') == 'ACTIVE', 'full speed again')
+
+
+def test_without_any_sensor_it_stands_within_200_ms_and_goes_on_when_they_are_back(
+        robot: FakeRobot, node: Any, start_policy: Any) -> None:
+    start_policy(auto_arm=True)
+    wait_for(lambda: len(robot.commands) > 20 and not robot.commands[-1].is_zero, 'driving')
+
+    robot.enabled.clear()
+    time.sleep(0.02)  # a sample may be on its way out
+    last_sample = robot.sent
+    time.sleep(1.0)
+    zeros = [c.time for c in robot.since(last_sample) if c.is_zero]
+    assert zeros
+    assert zeros[0] - last_sample <= STOP_WITHIN + SCHEDULING
+    assert all(c.is_zero for c in robot.since(zeros[0])), 'zero must stay zero'
+    assert len(zeros) > 20, 'a STOP is streamed'
+
+    robot.enabled |= set(robot.RATES)
+    wait_for(lambda: not robot.commands[-1].is_zero, 'driving again by itself')
+
+
+def test_required_sensor_lost_is_a_stop(robot: FakeRobot, node: Any, start_policy: Any) -> None:
+    ear = DiagnosticsEar(node)
+    start_policy(auto_arm=True, sensors__lidar__required=True)
+    wait_for(lambda: len(robot.commands) > 20, 'commands')
+    robot.enabled.discard('lidar')
+    wait_for(lambda: robot.commands[-1].is_zero, 'a stop')
+    wait_for(lambda: 'lidar: required' in (ear.value('policy: command', 'reason') or ''),
+             'the reason')
+    assert ear.status['policy: command'].level == b'\x02'
+
+
+def test_stale_and_future_stamps_are_dropped_and_said(
+        robot: FakeRobot, node: Any, start_policy: Any) -> None:
+    ear = DiagnosticsEar(node)
+    start_policy(auto_arm=True)
+    wait_for(lambda: len(robot.commands) > 10, 'commands')
+    for offset, word in ((-5_000_000_000, 'old'), (5_000_000_000, 'future')):
+        robot.offset_ns = offset
+        wait_for(lambda w=word: w in (ear.value('policy: camera', 'last_reason') or ''), word)
+        wait_for(lambda: robot.commands[-1].is_zero or robot.since(time.monotonic() - 0.2),
+                 'a decision')
+        robot.offset_ns = 0
+        wait_for(lambda: ear.status['policy: camera'].level == b'\x00', 'recovery')
+
+
+def test_a_clock_that_jumps_back_stops_the_robot_and_ten_healthy_ticks_later_it_drives(
+        robot: FakeRobot, node: Any, start_policy: Any) -> None:
+    clock = node.create_publisher(Clock, '/clock', 10)
+    robot.on_step = lambda: clock.publish(clock_message(time.time_ns() + robot.offset_ns))
+    process = start_policy(auto_start=True, use_sim_time=True)
+    arm_when_ready(node)
+    wait_for(lambda: len(robot.commands) > 20 and not robot.commands[-1].is_zero, 'driving')
+
+    robot.offset_ns = -20_000_000_000
+    wait_for(lambda: 'clock jumped by -' in process.output, 'the jump to be said')
+    wait_for(lambda: robot.commands[-1].is_zero, 'a stop')
+    stopped = time.monotonic()
+    wait_for(lambda: not robot.commands[-1].is_zero, 'driving again')
+    assert time.monotonic() - stopped > 0.4, 'ten healthy ticks at 15 Hz'
+    assert 'healthy tick' in process.output
