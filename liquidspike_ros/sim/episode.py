@@ -27,8 +27,15 @@ from .expert import Expert, Pose
 from .messages import SimMessage
 from .simulation import Simulation, TIME_LIMIT
 
+SENSOR_TOPICS = {'camera': 'camera/image_raw', 'imu': 'imu', 'lidar': 'scan', 'audio': 'audio'}
+COMMAND_NAMES = ('linear.x', 'angular.z')
+
 _STEP_NS = 5_000_000  # one step of the physics: what a command waits for at most
 _WATCH_NS = 20_000_000  # how often the watchdog looks
+
+
+class EpisodeError(ValueError):
+    """The simulator cannot play this robot; the message names the field."""
 
 
 class Witness(Protocol):
@@ -80,6 +87,21 @@ def episode_layout(seed: int, start: Pose | None = None) -> Layout:
     return layout if start is None else replace(layout, start=start)
 
 
+def check_robot(robot: RobotSpec) -> None:
+    """Compare a robot file with the simulated robot.
+
+    Raises:
+        EpisodeError: Names the first field that differs.
+    """
+    for name, spec in robot.sensors.items():
+        if spec.topic.lstrip('/') != SENSOR_TOPICS[name]:
+            raise EpisodeError(f'sensors.{name}.topic: got {spec.topic!r}, expected '
+                               f'{SENSOR_TOPICS[name]!r}, where the simulated robot publishes')
+    if robot.command.names != COMMAND_NAMES:
+        raise EpisodeError(f'command.names: got {", ".join(robot.command.names)}, expected '
+                           f'{", ".join(COMMAND_NAMES)}, which the simulated robot obeys')
+
+
 def run_episode(
     seed: int,
     driver: Driver,
@@ -104,7 +126,11 @@ def run_episode(
         mask: Sensors whose messages never arrive.
         directions: Whether to fill in ``heard`` and ``seen`` (about 1 ms a tick).
         witness: Is told of every message and command.
+
+    Raises:
+        EpisodeError: The robot has topics or commands that the simulated one has not.
     """
+    check_robot(robot)
     layout = episode_layout(seed, start)
     sim = Simulation(layout, seed, time_limit=limit_s)
     driver.begin(layout, seed)
@@ -172,8 +198,7 @@ def _events(
     witness: Witness | None,
 ) -> Iterator[tuple[int, str, str, Any]]:
     """What arrives at the robot; pulls the simulation along until the episode is decided."""
-    sensors = {spec.topic.lstrip('/'): name for name, spec in robot.sensors.items()
-               if name not in mask}
+    sensors = {SENSOR_TOPICS[name]: name for name in robot.sensors if name not in mask}
     while not sim.done:
         for message in sim.advance(sim.now_ns + _STEP_NS):
             if witness is not None:

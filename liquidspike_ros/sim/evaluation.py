@@ -128,6 +128,9 @@ class EvaluationReport:
         low, high = (100 * v for v in self.interval)
         masked = f', without {", ".join(self.mask)}' if self.mask else ''
         outcomes = ', '.join(f'{name} {n}' for name, n in sorted(self.outcomes.items()))
+        to_arrive = f'{self.time:.1f} s, {self.path_length:.2f} m (medians)'
+        if not self.successes:
+            to_arrive = 'never'
         return [
             f'{self.model}: {self.episodes} episodes from seed {self.seed}{masked}',
             f'  success      {self.successes}/{self.episodes} = {100 * self.success_rate:.1f} %'
@@ -135,8 +138,7 @@ class EvaluationReport:
             f'  outcomes     {outcomes}',
             f'  collisions   {self.collisions_per_episode:.2f} per episode; '
             f'{self.collision_free_successes} successes without any',
-            f'  to arrive    {self.time:.1f} s, {self.path_length:.2f} m (medians), '
-            f'SPL {self.spl:.2f}',
+            f'  to arrive    {to_arrive}; SPL {self.spl:.2f}',
             f'  speed        {self.simulated:.0f} s simulated in {self.wall:.0f} s '
             f'({self.simulated / max(self.wall, 1e-9):.1f} times real time)',
         ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed, Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+import itertools
 import multiprocessing
 import os
 import signal
-from typing import Any, TypeVar
+from typing import TypeVar
 
 Job = TypeVar('Job')
 Result = TypeVar('Result')
@@ -54,14 +55,19 @@ def _spread(
 ) -> Iterator[Result]:
     # A forked copy of a process that holds GL contexts and torch threads is not safe: spawn.
     context = multiprocessing.get_context('spawn')
-    count = min(workers, max(len(jobs), 1))
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_settle) as pool:
-        futures: list[Future[Any]] = [pool.submit(function, job) for job in jobs]
-        try:
-            for future in as_completed(futures):
+    waiting = iter(jobs)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_settle)
+    try:
+        # One job a worker and none queued, so that Ctrl-C waits for those in hand only.
+        running: set[Future[Result]] = {
+            pool.submit(function, job) for job in itertools.islice(waiting, workers)}
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(function, job) for job in itertools.islice(waiting, len(done))}
+            for future in done:
                 yield future.result()
-        finally:  # also when the consumer is interrupted or stops early
-            pool.shutdown(wait=False, cancel_futures=True)
+    finally:  # also when the consumer is interrupted or stops early
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _settle() -> None:

@@ -8,11 +8,11 @@ import math
 import numpy as np
 import pytest
 
-from liquidspike_ros.robot import RobotSpec
+from liquidspike_ros.robot import CameraSpec, CommandSpec, RobotSpec
 from liquidspike_ros.sensing.observation import Observation
 from liquidspike_ros.sim.arena import ARRIVAL_DISTANCE, BEACON_RADIUS, Layout, sample_layout
 from liquidspike_ros.sim.drivers import Command, Decision, ExpertDriver, Tick
-from liquidspike_ros.sim.episode import episode_layout, run_episode
+from liquidspike_ros.sim.episode import episode_layout, EpisodeError, run_episode
 from liquidspike_ros.sim.expert import Expert
 from liquidspike_ros.sim.messages import SimMessage
 
@@ -168,3 +168,14 @@ def test_a_witness_is_told_all_in_order() -> None:
         'camera/image_raw', 'imu', 'scan', 'audio', 'odom', 'ground_truth', 'clock'}
     assert [stamp for stamp, _ in witness.commands] == result.stamps.tolist()
     assert [applied for _, applied in witness.commands] == [tuple(c) for c in result.commands]
+
+
+@pytest.mark.parametrize(('robot', 'text'), [
+    (RobotSpec(camera=CameraSpec(topic='front/image')),
+     "sensors.camera.topic: got 'front/image', expected 'camera/image_raw'"),
+    (RobotSpec(command=CommandSpec(names=('linear.x', 'linear.y'))),
+     'command.names: got linear.x, linear.y, expected linear.x, angular.z'),
+])
+def test_a_robot_the_simulator_is_not_is_refused(robot: RobotSpec, text: str) -> None:
+    with pytest.raises(EpisodeError, match=text):
+        run_episode(SEED, Fixed((0.0, 0.0)), robot)

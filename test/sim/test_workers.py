@@ -30,7 +30,7 @@ def test_stopping_early_drops_the_jobs_that_wait(tmp_path: Path) -> None:
     results.close()
     done = len(list(tmp_path.iterdir()))
     # Those in hand are finished, the rest is never begun.
-    assert 1 <= done < 20
+    assert 1 <= done <= 4
 
 
 def test_no_worker_at_all_is_refused() -> None:
