@@ -1,10 +1,13 @@
 from __future__ import annotations
 
-from hypothesis import given, settings, strategies as st
-from liquidspike_ros.core.liquid import ACTIVATIONS, CfC, MODES, timespans_like
-from ncps.torch import CfC as UpstreamCfC, CfCCell
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ncps.torch import CfC as UpstreamCfC
+from ncps.torch import CfCCell
 import pytest
 import torch
+
+from liquidspike_ros.core.liquid import ACTIVATIONS, CfC, MODES, timespans_like
 
 
 def built(seed: int = 0, **arguments) -> CfC:
@@ -115,7 +118,9 @@ def test_every_form_of_timespans_means_the_same():
     assert per_row[:, :, 0].tolist() == [pytest.approx([0.1] * 4), pytest.approx([0.2] * 4)]
 
 
-@pytest.mark.parametrize('dt', [-0.1, float('nan'), float('inf'), torch.zeros(3), torch.zeros(4, 2)])
+@pytest.mark.parametrize(
+    'dt', [-0.1, float('nan'), float('inf'), torch.zeros(3), torch.zeros(4, 2)]
+)
 def test_wrong_timespans_are_refused(dt):
     with pytest.raises(ValueError, match=r'^dt: got .* expected'):
         timespans_like(dt, 2, 4, torch.zeros(1))

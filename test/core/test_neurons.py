@@ -1,6 +1,12 @@
 from __future__ import annotations
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import pytest
+import snntorch
+import torch
+from torch import Tensor
+
 from liquidspike_ros.core.neurons import (
     leaky_sequence,
     LIFPopulation,
@@ -9,10 +15,6 @@ from liquidspike_ros.core.neurons import (
     SURROGATES,
 )
 from liquidspike_ros.core.reference import leaky_reference
-import pytest
-import snntorch
-import torch
-from torch import Tensor
 
 
 def drawn(seed: int, batch: int, ticks: int, units: int) -> tuple[Tensor, ...]:

@@ -61,7 +61,9 @@ class ModalityConfig:
         beta: Initial membrane decay per spike step, in [0, 1].
         backbone: Liquid cell, ``'cfc'``.
         dropout: Dropout of the encoded features, in [0, 1).
-        preprocessing: Any module from the raw input ``[B, …]`` to ``[B, input_dim]``.
+        preprocessing: Any module from the raw input ``[B, …]`` to ``[B, input_dim]``, whose
+            features are then layer-normalised. Without one, the raw input ``[B, input_dim]`` goes
+            to the neurons as it is: scale it to about ±1.
     """
 
     type: ModalityType

@@ -38,7 +38,7 @@ class ModalityEncoder(nn.Module):
         self.input_dim, self.encoder_dim = config.input_dim, config.encoder_dim
         self.num_spike_steps = config.num_spike_steps
         self.preprocessing = config.preprocessing or nn.Identity()
-        self.norm = nn.LayerNorm(config.input_dim)
+        self.norm = feature_norm(config)
         self.current = nn.Linear(config.input_dim, config.spiking_units)
         # sigmoid(−4) = 0.018 is below the 1 − β = 0.05 that would make a neuron fire at all.
         self.absent = nn.Parameter(torch.full((config.spiking_units,), -4.0))
@@ -82,6 +82,11 @@ class ModalityEncoder(nn.Module):
             {'it': self}, {'it': features}, {'it': present}, {'it': state}, dt
         )
         return encoded['it'], states['it']
+
+
+def feature_norm(config: ModalityConfig) -> nn.Module:
+    """LayerNorm for a preprocessor's features, nothing for a raw input: its size is its meaning."""
+    return nn.Identity() if config.preprocessing is None else nn.LayerNorm(config.input_dim)
 
 
 def preprocess(

@@ -18,7 +18,7 @@ from torch import nn, Tensor
 from ..liquid import CfC
 from .attention import CrossModalAttentionFusion
 from .config import FusionStrategy, ModalityConfig, ModalityType
-from .encoder import encode, ModalityEncoder
+from .encoder import encode, feature_norm, ModalityEncoder
 from .state import State
 
 
@@ -97,7 +97,7 @@ class EarlyFusion(nn.Module):
         values = list(configs.values())
         width = values[0].encoder_dim
         self.adapters = nn.ModuleDict({
-            name: nn.Sequential(nn.LayerNorm(config.input_dim), nn.Linear(config.input_dim, width))
+            name: nn.Sequential(feature_norm(config), nn.Linear(config.input_dim, width))
             for name, config in configs.items()
         })
         self.tokens = nn.ParameterDict({
@@ -111,7 +111,7 @@ class EarlyFusion(nn.Module):
             spiking_units=sum(config.spiking_units for config in values),
             liquid_units=max(config.liquid_units for config in values),
             num_spike_steps=max(config.num_spike_steps for config in values),
-            preprocessing=None,
+            preprocessing=nn.Identity(),  # features already, if not from a single module
         )
         self.shared = ModalityEncoder(shared, dt_scale=sizes.dt_scale, backend=sizes.backend)
         # Its input always holds something, the learned tokens at least.
@@ -150,7 +150,7 @@ class _EncodedFusion(nn.Module):
     def __init__(self, configs: Mapping[str, ModalityConfig], sizes: FusionSizes) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict({
-            name: ModalityEncoder(replace(config, preprocessing=None), dt_scale=sizes.dt_scale,
+            name: ModalityEncoder(_preprocessed(config), dt_scale=sizes.dt_scale,
                                   backend=sizes.backend)
             for name, config in configs.items()
         })
@@ -166,6 +166,12 @@ class _EncodedFusion(nn.Module):
     def state_sizes(self) -> dict[str, Any]:
         """Units of each entry of the state."""
         return {'encoders': {name: e.state_sizes for name, e in self.encoders.items()}}
+
+
+def _preprocessed(config: ModalityConfig) -> ModalityConfig:
+    """The same modality with its features coming in: the network runs the preprocessors."""
+    raw = config.preprocessing is None
+    return replace(config, preprocessing=None if raw else nn.Identity())
 
 
 class LateFusion(_EncodedFusion):

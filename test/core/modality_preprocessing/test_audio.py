@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import pytest
+import torch
+
 from liquidspike_ros.core.modality_preprocessing import AudioPreprocessor
 from liquidspike_ros.core.modality_preprocessing.audio import (
     hertz_to_mel,
     mel_filterbank,
     mel_to_hertz,
 )
-import pytest
-import torch
 
 
 def stereo(delay: int, seed: int = 0, loudness: tuple[float, float] = (0.1, 0.1)) -> torch.Tensor:

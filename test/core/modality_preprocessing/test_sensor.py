@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-from hypothesis import given, settings, strategies as st
-from liquidspike_ros.core.modality_preprocessing import LidarPreprocessor, SensorPreprocessor
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import pytest
 import torch
+
+from liquidspike_ros.core.modality_preprocessing import LidarPreprocessor, SensorPreprocessor
 
 
 @settings(max_examples=25, deadline=None)

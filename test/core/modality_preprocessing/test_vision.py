@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from liquidspike_ros.core.modality_preprocessing import VisionPreprocessor
-from liquidspike_ros.core.modality_preprocessing.vision import ARCHITECTURES
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+
+from liquidspike_ros.core.modality_preprocessing import VisionPreprocessor
+from liquidspike_ros.core.modality_preprocessing.vision import ARCHITECTURES
 
 
 def flops(architecture: str, height: int, width: int) -> float:
