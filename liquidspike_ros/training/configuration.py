@@ -36,8 +36,8 @@ class DataConfig:
     label_shift: float = 0.0
     label_max_age: float = 0.5
     validation: float = 0.1
-    lanes: int = 24
-    ticks: int = 24
+    lanes: int = 16
+    ticks: int = 32
     workers: int = 0
     cache: str = ''
 
@@ -114,7 +114,6 @@ class OptimiserConfig:
         weight_decay: Decoupled decay of matrices (not of biases and gains).
         clip: Largest gradient norm; 0 for no limit.
         average: Decay of the exponential moving average of the weights per step; 0 for none.
-        precision: ``float32`` or ``bfloat16`` (autocast).
     """
 
     epochs: int = 10
@@ -125,7 +124,6 @@ class OptimiserConfig:
     weight_decay: float = 1e-4
     clip: float = 1.0
     average: float = 0.995
-    precision: str = 'float32'
 
     def __post_init__(self) -> None:
         _require(1 <= self.epochs <= 100_000, 'optimiser.epochs', self.epochs, 'at least 1')
@@ -137,8 +135,6 @@ class OptimiserConfig:
             _require(0 <= value < 1, f'optimiser.{name}', value, 'in [0, 1)')
         _require(self.weight_decay >= 0, 'optimiser.weight_decay', self.weight_decay, 'at least 0')
         _require(self.clip >= 0, 'optimiser.clip', self.clip, 'at least 0')
-        _require(self.precision in ('float32', 'bfloat16'), 'optimiser.precision', self.precision,
-                 'float32 or bfloat16')
 
 
 @dataclass(frozen=True, kw_only=True)

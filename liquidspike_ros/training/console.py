@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 import sys
 import time
 from typing import TextIO
@@ -32,7 +33,7 @@ class StepReport:
 
 
 class Console:
-    """Writes to a stream; anything with the same three methods can take its place.
+    """Writes to a stream; anything with the same methods can take its place.
 
     Args:
         stream: Where to write; standard error by default.
@@ -43,7 +44,8 @@ class Console:
         self.stream = stream or sys.stderr
         self.interval = interval
         self._bar: tqdm | None = None
-        self._last = time.monotonic()
+        # The first of either is told at once.
+        self._last = {'recording': -math.inf, 'step': -math.inf}
 
     def say(self, text: str) -> None:
         """One line of text, above the bar if there is one."""
@@ -51,6 +53,11 @@ class Console:
             self._bar.clear()
         self.stream.write(text + '\n')
         self.stream.flush()
+
+    def recording(self, done: int, count: int, line: str, problem: bool) -> None:
+        """One recording was read; told if there is a problem, else now and then."""
+        if self._due('recording') or problem or done == count:
+            self.say(f'[{done}/{count}] {line}')
 
     def step(self, report: StepReport) -> None:
         """Progress of the training."""
@@ -63,9 +70,15 @@ class Console:
                                      '{percentage:3.0f}%|{bar}| {n}/{total} {desc}'))
             self._bar.set_description_str(f'{facts} ETA {clock(report.remaining)}', refresh=False)
             self._bar.update(report.step - self._bar.n)
-        elif time.monotonic() - self._last >= self.interval:
-            self._last = time.monotonic()
+        elif self._due('step'):
             self.say(f'step {report.step}/{report.steps} {facts} ETA {clock(report.remaining)}')
+
+    def _due(self, kind: str) -> bool:
+        now = time.monotonic()
+        if now - self._last[kind] < self.interval:
+            return False
+        self._last[kind] = now
+        return True
 
     def close(self) -> None:
         """Leave the terminal tidy."""

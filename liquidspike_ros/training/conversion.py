@@ -24,16 +24,24 @@ from .storage import one_line, storage_files
 
 PACKAGE = Path(__file__).resolve().parent.parent
 ARRAYS = ('present', 'dt', 'labels', 'weight', 'starts')
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, str, bool], None]
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What became of one recording: its folder of arrays, or why there is none."""
+    """What became of one recording.
+
+    Attributes:
+        line: The whole finding in one line.
+        folder: Its arrays; None if it is not used.
+        fatal: Why it is not used.
+        problem: Whether anything is wrong with it.
+    """
 
     line: str
     folder: Path | None = None
     fatal: str = ''
+    problem: bool = True
 
 
 class Dataset:
@@ -43,7 +51,7 @@ class Dataset:
         paths: Recordings, or folders of recordings.
         robot: Its sensors and command.
         data: Label settings, workers, cache folder.
-        progress: Called after each recording with (done, all, one-line finding).
+        progress: Called after each recording with (done, all, one-line finding, problem).
 
     Raises:
         BagError: None of the recordings is usable; one line for each says why.
@@ -59,7 +67,7 @@ class Dataset:
         for done, (index, result) in enumerate(_convert_all(bags, robot, data, folder), start=1):
             results[index] = result
             if progress:
-                progress(done, len(bags), result.line)
+                progress(done, len(bags), result.line, result.problem)
         self.results = [result for result in results if result]
         require_usable([BagReport(path=bag, fatal=(r.fatal,) if r.fatal else ())
                         for bag, r in zip(bags, self.results, strict=True)])
@@ -68,7 +76,7 @@ class Dataset:
     @property
     def findings(self) -> list[str]:
         """One line for every recording that has a problem."""
-        return [r.line for r in self.results if r.fatal or ';' in r.line]
+        return [result.line for result in self.results if result.problem]
 
     def split(self, share: float, seed: int) -> tuple[list[Episode], list[Episode]]:
         """Split by recording into training and validation episodes, the same for the same seed."""
@@ -126,7 +134,8 @@ def convert(bag: Path, robot: RobotSpec, data: DataConfig, folder: Path) -> Conv
         text = one_line(error).removeprefix(f'{bag}: ')
         return Converted(f'{bag}: not used ({text})', fatal=text)
     text = f'{bag}: used, {facts["ticks"]} ticks, {facts["labelled"]} with a command'
-    return Converted('; '.join([text, *facts['problems']]), folder=target)
+    return Converted('; '.join([text, *facts['problems']]), folder=target,
+                     problem=bool(facts['problems']))
 
 
 def _key(bag: Path, robot: RobotSpec, data: DataConfig) -> str:

@@ -12,35 +12,41 @@ from typing import Any
 class Interruption:
     """Turns SIGINT and SIGTERM into a flag that is read between two training steps.
 
-    Outside the main thread, where Python delivers no signals, it only holds the flag.
+    May be entered again while it is entered. Outside the main thread, where Python delivers no
+    signals, it only holds the flag.
 
     Args:
         notice: Called once, from the signal handler, when the first signal arrives.
 
     Attributes:
+        notice: As given; may be set later.
         requested: Whether training should end; may also be set by hand (a node's stop service).
     """
 
     def __init__(self, notice: Callable[[], None] | None = None) -> None:
         self.requested = False
-        self._notice = notice
+        self.notice = notice
         self._previous: dict[int, Any] = {}
+        self._depth = 0
 
     def __enter__(self) -> Interruption:
-        if threading.current_thread() is threading.main_thread():
+        self._depth += 1
+        if self._depth == 1 and threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()
+        self._depth -= 1
+        if self._depth == 0:
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
+            self._previous.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        if self._notice:
-            self._notice()
+        if self.notice:
+            self.notice()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open, SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 import torch
 from torch import nn, Tensor
 
@@ -34,8 +34,9 @@ def save_progress(folder: Path, model: nn.Module, optimiser: torch.optim.Optimiz
         for name, value in moments.items():
             tensors[f'optimiser/{index}/{name}'] = torch.as_tensor(value).contiguous().clone()
     partial = folder / f'.{FILE}.partial'
-    save_file(tensors, partial, metadata={'progress': json.dumps(dict(progress))})
-    with partial.open('rb') as file:
+    with partial.open('wb') as file:
+        file.write(save(tensors, metadata={'progress': json.dumps(dict(progress))}))
+        file.flush()
         os.fsync(file.fileno())
     partial.replace(folder / FILE)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-import contextlib
 from dataclasses import dataclass
 import math
 from pathlib import Path
@@ -103,10 +102,12 @@ class Trainer:
         config: How to train.
         output: Folder of the best checkpoint; the last one lies in ``last`` below it.
         console: Where progress goes.
+        interruption: Ends training when requested; made here if None.
     """
 
     def __init__(self, model: RobotMultiSensorModel, dataset: Dataset, robot: RobotSpec,
-                 config: TrainConfig, output: str | Path, console: Console | None = None) -> None:
+                 config: TrainConfig, output: str | Path, console: Console | None = None,
+                 interruption: Interruption | None = None) -> None:
         self.robot, self.config, self.output = robot, config, Path(output)
         self.console = console or Console()
         self.device = torch.device(config.device)
@@ -121,7 +122,8 @@ class Trainer:
         self.schedule = Schedule(config.optimiser, config.optimiser.epochs * self.per_epoch)
         self.optimiser = _adamw(model, config)
         self.average = AveragedWeights(model, config.optimiser.average)
-        self.interruption = Interruption(self._notice)
+        self.interruption = interruption or Interruption()
+        self.interruption.notice = self._notice
         self.history: list[dict[str, float]] = []
         self.best = math.inf
         self.step = 0
@@ -168,10 +170,13 @@ class Trainer:
             finally:
                 self.console.close()
         interrupted = self.interruption.requested
-        if interrupted:
+        if interrupted and self.step == 0:
+            self.console.say('stopped before the first step; nothing was written')
+        elif interrupted:
             self._save_last()
-            if not math.isfinite(self.best):  # stopped before the first epoch was judged
-                self._save(self.output)
+            if not self.history:  # stopped before the first epoch was judged
+                with self.average.applied():
+                    self._save(self.output)
             self.console.say(f'stopped after step {self.step}; usable checkpoint in {self.output}, '
                              'to go on: --resume')
         return TrainResult(self.output, self.step, len(self.history), self.minutes, interrupted,
@@ -224,11 +229,9 @@ class Trainer:
         if state is None:
             state = self.model.init_state(len(batch.start), device=self.device)
         state = self.model.reset_state(self.model.detach_state(state), batch.start)
-        half = self.config.optimiser.precision == 'bfloat16'
-        with torch.autocast(self.device.type, torch.bfloat16) if half else contextlib.nullcontext():
-            actions, state = self.model.unroll(batch.inputs, state, dt=batch.dt,
-                                               present=batch.present)
-        return self.loss(actions.float(), batch.labels, batch.weight), state
+        actions, state = self.model.unroll(batch.inputs, state, dt=batch.dt,
+                                           present=batch.present)
+        return self.loss(actions, batch.labels, batch.weight), state
 
     def _skip(self) -> None:
         """Leave a non-finite step out; all lanes start from rest afterwards."""
@@ -256,11 +259,12 @@ class Trainer:
         if finite:
             row['train_loss'] = sum(finite) / len(finite)
         with self.average.applied():
-            row |= self.validate(self.held)
+            figures = self.validate(self.held)
+            row |= {name: value for name, value in figures.items() if math.isfinite(value)}
             if self.interruption.requested and self.held:
                 return  # validation was cut short: its figures mean nothing
             self.history.append(row)
-            score = row.get('validation_loss', row.get('train_loss', math.inf))
+            score = row.get('validation_loss' if self.held else 'train_loss', math.inf)
             better = score < self.best or not math.isfinite(self.best)
             self.best = min(score, self.best)
             if better:
@@ -350,15 +354,16 @@ def train(paths: Sequence[str | Path], output: str | Path, robot: RobotSpec, con
     source = Path(output) / LAST if resume else init_from
     model = build_model(robot, config, source)  # a wrong setting shows before an hour of reading
     began = time.monotonic()
-    dataset = Dataset(paths, robot, config.data,
-                      lambda done, count, line: console.say(f'[{done}/{count}] {line}'))
+    dataset = Dataset(paths, robot, config.data, console.recording)
     try:
         facts = summary(dataset)
         console.say(f'{facts["recordings"]} recordings, {facts["labelled"]} labelled ticks, '
                     f'{facts["unused"]} not used; read in {clock(time.monotonic() - began)}')
-        trainer = Trainer(model, dataset, robot, config, output, console)
-        if resume:
-            trainer.resume()
-        return trainer.run()
+        # From here on: building the optimiser alone takes torch seconds.
+        with Interruption() as interruption:
+            trainer = Trainer(model, dataset, robot, config, output, console, interruption)
+            if resume:
+                trainer.resume()
+            return trainer.run()
     finally:
         dataset.close()

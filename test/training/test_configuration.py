@@ -28,7 +28,6 @@ def test_dotted_overrides():
     ('optimiser.epochs', 0, 'optimiser.epochs: got 0, expected at least 1'),
     ('optimiser.epochs', 'many', "optimiser.epochs: got 'many', expected int"),
     ('optimiser.speed', 1, 'optimiser.speed: unknown key, expected one of'),
-    ('optimiser.precision', 'float16', 'expected float32 or bfloat16'),
     ('nowhere.at.all', 1, 'nowhere.at.all: got 1, expected a known setting'),
     ('data.lanes', True, 'data.lanes: got True, expected int'),
     ('data.validation', 1.5, 'data.validation: got 1.5, expected in'),

@@ -149,8 +149,9 @@ def test_broken_recordings_are_left_out_and_named(make_bag, robot, tmp_path, wor
     (folder / 'broken.mcap').write_bytes(b'nothing')
     lines = []
     dataset = Dataset([folder], robot, DataConfig(workers=workers),
-                      lambda done, count, line: lines.append((done, count, line)))
-    assert [done for done, _, _ in lines] == [1, 2, 3, 4]
+                      lambda *told: lines.append(told))
+    assert [told[:2] for told in lines] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [told[3] for told in lines].count(True) == 1
     assert [episode.name for episode in dataset.episodes] == [str(bag) for bag in good]
     assert len(dataset.findings) == 1
     assert 'broken.mcap: not used' in dataset.findings[0]
