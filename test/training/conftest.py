@@ -19,7 +19,7 @@ M = TYPES.types
 START = 1_000_000_000_000
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def robot() -> RobotSpec:
     """A robot so small that a test trains it in a second."""
     return RobotSpec.from_dict({
@@ -145,7 +145,13 @@ def make_bag(tmp_path: Path) -> Make:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
+def write_bag() -> Callable[..., Path]:
+    """``write`` itself, for recordings that several tests share."""
+    return write
+
+
+@pytest.fixture(scope='session')
 def toy_drive() -> Callable[..., list[Row]]:
     """The rows of ``drive``, to be spoilt before they are written."""
     return drive

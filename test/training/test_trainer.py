@@ -7,6 +7,7 @@ import json
 import math
 import os
 from pathlib import Path
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,20 +62,27 @@ class Quiet:
         pass
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def settings():
     return TrainConfig.from_dict(SETTINGS)
 
 
-@pytest.fixture
-def bags(make_bag):
-    return [make_bag(f'bags/drive_{i}', seconds=8, seed=i) for i in range(4)]
+@pytest.fixture(scope='module')
+def bags(tmp_path_factory, write_bag, toy_drive):
+    folder = tmp_path_factory.mktemp('bags')
+    return [write_bag(folder / f'drive_{i}', toy_drive(8, i)) for i in range(4)]
 
 
-def test_a_learnable_task_is_learnt(bags, robot, settings, tmp_path):
+@pytest.fixture(scope='module')
+def trained(bags, robot, settings, tmp_path_factory):
+    """One whole training run: its folder and its result."""
+    output = tmp_path_factory.mktemp('trained') / 'model'
+    return output, train(bags, output, robot, settings, console=Quiet())
+
+
+def test_a_learnable_task_is_learnt(trained):
     """The toy drive's pictures say how to turn; held-out drives must come out right."""
-    console = Quiet()
-    result = train(bags, tmp_path / 'model', robot, settings, console=console)
+    _, result = trained
     first, last = result.history[0], result.history[-1]
     assert last['validation_loss'] < first['validation_loss'] / 8
     assert last['error_angular.z'] < 0.25  # of labels uniform in ±2 rad/s
@@ -83,14 +91,13 @@ def test_a_learnable_task_is_learnt(bags, robot, settings, tmp_path):
     assert result.best == min(row['validation_loss'] for row in result.history)
 
 
-def test_checkpoint_reproduces_the_best_validation(bags, robot, settings, tmp_path):
-    settings = settings.override({'optimiser.epochs': 3})
-    result = train(bags, tmp_path / 'model', robot, settings, console=Quiet())
-    model, metadata = from_pretrained(tmp_path / 'model')
+def test_checkpoint_reproduces_the_best_validation(trained, bags, robot, settings, tmp_path):
+    output, result = trained
+    model, metadata = from_pretrained(output)
     dataset = Dataset(bags, robot, settings.data)
     trainer = Trainer(model, dataset, robot, settings, tmp_path / 'other', Quiet())
     again = trainer.validate(dataset.split(0.25, settings.seed)[1])
-    assert again['validation_loss'] == pytest.approx(result.best, rel=1e-5)
+    assert again['validation_loss'] == pytest.approx(result.best, rel=1e-4)
     assert RobotSpec.from_dict(metadata['robot']) == robot
     assert TrainConfig.from_dict(metadata['training']) == settings
     assert metadata['data']['recordings'] == 4
@@ -98,7 +105,7 @@ def test_checkpoint_reproduces_the_best_validation(bags, robot, settings, tmp_pa
 
 
 def test_same_seed_same_weights(bags, robot, settings, tmp_path):
-    settings = settings.override({'optimiser.epochs': 2, 'augment.mirror': 0.5,
+    settings = settings.override({'optimiser.epochs': 1, 'augment.mirror': 0.5,
                                   'augment.drop_imu': 0.2})
     for name in ('one', 'two'):
         train(bags, tmp_path / name, robot, settings, console=Quiet())
@@ -106,23 +113,22 @@ def test_same_seed_same_weights(bags, robot, settings, tmp_path):
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
-def test_resume_goes_on_where_it_stood(bags, robot, settings, tmp_path):
-    output = tmp_path / 'model'
-    short = settings.override({'optimiser.epochs': 4})
-    first = train(bags, output, robot, short, console=Quiet())
+def test_resume_goes_on_where_it_stood(trained, bags, robot, settings, tmp_path):
+    output, first = trained
+    shutil.copytree(output, tmp_path / 'model')
     console = Quiet()
-    second = train(bags, output, robot, settings, resume=True, console=console)
-    assert (first.epochs, second.epochs) == (4, 15)
+    longer = settings.override({'optimiser.epochs': 17})
+    second = train(bags, tmp_path / 'model', robot, longer, resume=True, console=console)
+    assert (first.epochs, second.epochs) == (15, 17)
     assert console.steps[0].step == first.steps + 1
-    assert [row['validation_loss'] for row in second.history[:4]] == \
-        [row['validation_loss'] for row in first.history]
-    assert second.history[4]['train_loss'] < first.history[1]['train_loss']
+    assert second.history[:15] == first.history
+    assert second.history[15]['train_loss'] < first.history[1]['train_loss'] / 2
     assert second.best <= first.best
     assert second.minutes > first.minutes
 
 
 def test_resume_restores_weights_moments_and_average(bags, robot, settings, tmp_path):
-    settings = settings.override({'optimiser.epochs': 2})
+    settings = settings.override({'optimiser.epochs': 1})
     dataset = Dataset(bags, robot, settings.data)
     one = Trainer(build_model(robot, settings), dataset, robot, settings, tmp_path, Quiet())
     one.run()
@@ -139,24 +145,21 @@ def test_resume_restores_weights_moments_and_average(bags, robot, settings, tmp_
         assert all(torch.equal(v, moments[1][index][k]) for k, v in entry.items())
 
 
-def test_fine_tuning_starts_from_the_checkpoint(bags, robot, settings, tmp_path):
-    trained = train(bags, tmp_path / 'first', robot, settings, console=Quiet())
+def test_fine_tuning_starts_from_the_checkpoint(trained, bags, robot, settings, tmp_path):
+    output, result = trained
     fresh = settings.override({'optimiser.epochs': 1, 'optimiser.learning_rate': 1e-4,
                                'model.fusion_dim': 64})  # the checkpoint's own width wins
-    tuned = train(bags, tmp_path / 'second', robot, fresh, init_from=tmp_path / 'first',
-                  console=Quiet())
-    assert tuned.history[0]['validation_loss'] < 2 * trained.best
-    assert tuned.history[0]['validation_loss'] < trained.history[0]['validation_loss'] / 4
+    tuned = train(bags, tmp_path / 'second', robot, fresh, init_from=output, console=Quiet())
+    assert tuned.history[0]['validation_loss'] < 2 * result.best
+    assert tuned.history[0]['validation_loss'] < result.history[0]['validation_loss'] / 4
     assert from_pretrained(tmp_path / 'second')[0].config['fusion_dim'] == 16
 
 
-def test_fine_tuning_for_another_robot_is_refused(bags, robot, settings, tmp_path):
-    train(bags, tmp_path / 'first', robot, settings.override({'optimiser.epochs': 1}),
-          console=Quiet())
+def test_fine_tuning_for_another_robot_is_refused(trained, bags, robot, settings, tmp_path):
     wider = RobotSpec.from_dict({**robot.to_dict(), 'sensors': {
         **robot.to_dict()['sensors'], 'lidar': {'beams': 16}}})
     with pytest.raises(TrainingError, match=r'lidar_shape is \[2, 8\], expected \(2, 16\)'):
-        train(bags, tmp_path / 'second', wider, settings, init_from=tmp_path / 'first')
+        train(bags, tmp_path / 'second', wider, settings, init_from=trained[0])
     assert not (tmp_path / 'second').exists()
 
 
@@ -258,9 +261,8 @@ def test_nothing_is_written_when_nothing_can_be_learnt(tmp_path, robot, settings
     assert not (tmp_path / 'model').exists()
 
 
-def test_damaged_training_state_is_named(bags, robot, settings, tmp_path):
-    settings = settings.override({'optimiser.epochs': 1})
-    train(bags, tmp_path / 'model', robot, settings, console=Quiet())
+def test_damaged_training_state_is_named(trained, bags, robot, settings, tmp_path):
+    shutil.copytree(trained[0], tmp_path / 'model')
     file = tmp_path / 'model' / 'last' / 'training.safetensors'
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(TrainingError, match=r'training\.safetensors: cannot resume'):
