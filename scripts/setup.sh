@@ -37,7 +37,7 @@ make_venv() {
     "$python" -m venv --clear $venv >/dev/null 2>&1 && return
     if as_root_on_debian; then
         say 'python3-venv is missing, installing it …'
-        apt_install python3-venv >/dev/null && "$python" -m venv --clear $venv && return
+        apt_install python3-venv >/dev/null 2>&1 && "$python" -m venv --clear $venv && return
     fi
     fail "could not make $venv with $python; on Debian/Ubuntu: sudo apt-get install python3-venv"
 }

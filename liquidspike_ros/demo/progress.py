@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from functools import lru_cache
 import math
+from shutil import get_terminal_size
 import sys
 import time
 from typing import TextIO
@@ -43,25 +44,30 @@ class ProgressLine:
             return
         self._next = now + (0.2 if self._live else 2.0)
         line = describe(recording)
-        self._stream.write(f'\r\033[K{line}' if self._live else f'{line}\n')
+        if self._live:  # a line that wraps cannot be rewritten
+            line = f'\r\033[K{line[:get_terminal_size().columns - 1]}'
+        self._stream.write(line if self._live else f'{line}\n')
         self._stream.flush()
 
 
 def describe(recording: Recording) -> str:
-    """One line: time, distance to the singing pillar, directions, gate, rate, latency."""
+    """Time, distance to the singing pillar, directions, gate, rate, latency; under 80 columns.
+
+    Directions are off the heading, positive to the left; pillars by initial (r, g, b).
+    """
     if not recording.poses.items:
         return 'waiting for the first pose'
     now, (x, y, _) = recording.poses.times[-1], recording.poses.items[-1]
     goal = sample_layout_goal(recording.seed)
     distance = math.hypot(goal[0] - x, goal[1] - y) - BEACON_RADIUS
     heard = heard_at(recording, now)
-    heard_text = '  silent' if math.isnan(heard) else f'{math.degrees(heard):+5.0f}° '
-    seen = ' '.join(f'{name} {math.degrees(angle):+.0f}°'
-                    for name, angle in seen_at(recording, now).items()) or 'no pillar'
+    heard_text = 'none' if math.isnan(heard) else f'{math.degrees(heard):+.0f}°'
+    seen = ' '.join(f'{name[0]}{math.degrees(angle):+.0f}°'
+                    for name, angle in seen_at(recording, now).items()) or 'none'
     tick = recording.ticks.items[-1] if recording.ticks.items else None
-    return (f'{recording.status.get("time", 0.0):5.1f} s  {distance:4.2f} m to go  '
-            f'heard {heard_text}  seen {seen:22.22}  {tick.gate if tick else "-":8.8}  '
-            f'{recent_rate(recording):4.1f} Hz  {recent_latency(recording):3.0f} ms')
+    return (f'{recording.status.get("time", 0.0):5.1f} s {distance:5.2f} m to go  '
+            f'heard {heard_text:4}  seen {seen:14.14}  {tick.gate if tick else "-":7} '
+            f'{recent_rate(recording):4.1f} Hz {recent_latency(recording):3.0f} ms')
 
 
 @lru_cache(maxsize=4)

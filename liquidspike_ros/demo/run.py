@@ -115,8 +115,8 @@ def _watch(children: Children, observer: Observer, nodes: list[Child], limit: fl
     recording = observer.recording
     used, began = {node.name: node.processor_time() for node in nodes}, time.monotonic()
     own = time.process_time()
-    # Simulated and real time run alike; a machine that cannot keep up gets half as much again.
-    deadline = began + 1.5 * limit + 10.0
+    # Simulated and real time run alike; a machine that cannot keep up gets a quarter more.
+    deadline = began + 1.25 * limit + 5.0
     with ProgressLine() as line:
         while not recording.outcome and time.monotonic() < deadline:
             children.check()
