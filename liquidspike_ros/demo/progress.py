@@ -15,6 +15,7 @@ import numpy as np
 from ..sim.arena import BEACON_RADIUS, sample_layout
 from .recording import Recording
 from .scene import heard_at, seen_at
+from .summary import rate
 
 
 class ProgressLine:
@@ -78,11 +79,9 @@ def sample_layout_goal(seed: int) -> tuple[float, float]:
 
 
 def recent_rate(recording: Recording, seconds: float = 2.0) -> float:
-    """Commands per second over the last seconds, Hz."""
+    """Mean rate of the commands of the last seconds, Hz; NaN before the second one."""
     wall = recording.command_wall
-    if not wall:
-        return 0.0
-    return (len(wall) - bisect_left(wall, wall[-1] - round(seconds * 1e9)) - 1) / seconds
+    return rate(wall[bisect_left(wall, wall[-1] - round(seconds * 1e9)):]) if wall else math.nan
 
 
 def recent_latency(recording: Recording) -> float:
