@@ -65,8 +65,8 @@ class SensorSpec:
     def _check(self, name: str, allowed: tuple[str, ...]) -> None:
         _require(bool(self.topic), f'{name}.topic', self.topic, 'a topic name')
         _require(self.type in allowed, f'{name}.type', self.type, f'one of {", ".join(allowed)}')
-        _require(self.rate > 0, f'{name}.rate', self.rate, 'a rate in Hz above 0')
-        _require(self.max_age > 0, f'{name}.max_age', self.max_age, 'seconds above 0')
+        _require(0 < self.rate < math.inf, f'{name}.rate', self.rate, 'a rate in Hz above 0')
+        _require(0 < self.max_age < math.inf, f'{name}.max_age', self.max_age, 'seconds above 0')
         _require(self.max_frozen >= 0, f'{name}.max_frozen', self.max_frozen, 'seconds, 0 = never')
 
 
@@ -137,10 +137,13 @@ class LidarSpec(SensorSpec):
     def __post_init__(self) -> None:
         self._check('sensors.lidar', LIDAR_TYPES)
         _require(4 <= self.beams <= 8192, 'sensors.lidar.beams', self.beams, 'in [4, 8192]')
-        _require(self.angle_max > self.angle_min, 'sensors.lidar.angle_max', self.angle_max,
-                 f'more than angle_min ({self.angle_min})')
-        _require(0 <= self.range_min < self.range_max, 'sensors.lidar.range_max', self.range_max,
-                 f'more than range_min ({self.range_min})')
+        span = self.angle_max - self.angle_min
+        _require(0 < span <= 2 * math.pi + 1e-6, 'sensors.lidar.angle_max', self.angle_max,
+                 f'more than angle_min ({self.angle_min}), by at most a full circle')
+        _require(0 <= self.range_min < self.range_max < math.inf, 'sensors.lidar.range_max',
+                 self.range_max, f'a distance in m above range_min ({self.range_min})')
+        _require(self.z_min < self.z_max, 'sensors.lidar.z_max', self.z_max,
+                 f'more than z_min ({self.z_min})')
 
     @property
     def shape(self) -> tuple[int, ...]:

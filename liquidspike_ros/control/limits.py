@@ -31,9 +31,8 @@ class RateLimiter:
         floor = np.where(crosses, 0.0, np.minimum(np.abs(here), np.abs(there)))
         braked = np.maximum(np.abs(here) - self._decelerate * elapsed, floor)
         left = np.maximum(elapsed - (np.abs(here) - floor) / self._decelerate, 0.0)
-        moved = np.where(crosses & (left == 0), np.copysign(braked, here),
-                         np.copysign(np.minimum(np.where(crosses, 0.0, braked)
-                                                + self._accelerate * left, np.abs(there)), there))
+        moved = np.where(crosses & (left == 0), np.copysign(braked, here), np.copysign(
+            np.minimum(braked + self._accelerate * left, np.abs(there)), there))
         slowing = ~crosses & (np.abs(there) <= np.abs(here))
         return self._safe + np.where(slowing, np.copysign(braked, here), moved)
 

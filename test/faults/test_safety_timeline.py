@@ -90,6 +90,8 @@ def story(*lines: str) -> pytest.param:
           'KKSKK'),
     story('kknknkkkk-kknkkkk',
           'KKSKSKKKKSKKFFFFF'),
+    story('n' + 'k' * 150 + 'nkn' + 'k',  # three, but over more than 10 s
+          'S' + 'K' * 150 + 'SKS' + 'K'),
     story('nnnkkkdkakk',
           'SSFFFFUUKKK'),
     # 2: a result that does not come is noticed after 100 ms, and the robot drives on afterwards

@@ -8,6 +8,7 @@ One letter is one control period (100 ms) of one sensor's messages, the other se
 from __future__ import annotations
 
 from collections.abc import Callable
+import contextlib
 import math
 from types import SimpleNamespace as Message
 from typing import Any
@@ -102,10 +103,8 @@ def play(sensor: str, story: str) -> tuple[str, list[Observation], Intake]:
     intake, letters, observations = Intake(ROBOT), '', []
 
     def deliver(now: int, name: str, message: Message) -> None:
-        try:
+        with contextlib.suppress(InvalidSample):
             intake.message(now, name, TYPES[name], message)
-        except InvalidSample as error:
-            assert '\n' not in str(error)
 
     for k, letter in enumerate(story):
         now = T0 + k * 100 * MS

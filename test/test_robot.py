@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from liquidspike_ros.robot import load_robot, RobotError, RobotSpec
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'config' / 'robots').glob('*.yaml')),
+                         ids=lambda path: path.name)
+def test_shipped_robot_files_load_and_survive_a_round_trip(path):
+    robot = load_robot(path)
+    assert RobotSpec.from_dict(robot.to_dict()) == robot
+
+
+def test_defaults_are_a_valid_robot():
+    assert RobotSpec.from_dict({}) == RobotSpec()
+
+
+def test_only_enabled_sensors_count_in_a_fixed_order():
+    robot = RobotSpec.from_dict({'trigger': 'imu', 'sensors': {
+        'audio': {}, 'imu': {}, 'camera': {'enabled': False}, 'lidar': {}}})
+    assert list(robot.sensors) == ['imu', 'lidar', 'audio']
+
+
+def test_shapes_of_observations():
+    shapes = {name: spec.shape for name, spec in RobotSpec().sensors.items()}
+    assert shapes == {'camera': (72, 96, 3), 'imu': (6, 16), 'lidar': (2, 180), 'audio': (2, 1600)}
+
+
+def test_scale_is_the_larger_limit():
+    robot = RobotSpec.from_dict({'command': {'lower': [-1, -2], 'upper': [0.5, 2]}})
+    assert robot.command.scale == (1.0, 2.0)
+    assert robot.command.width == 2
+
+
+@pytest.mark.parametrize(('values', 'message'), [
+    ({'rat': 15}, r'rat: unknown key, expected one of .*rate'),
+    ({'rate': 0}, r'rate: got 0\.0, expected Hz in'),
+    ({'rate': math.nan}, r'rate: got nan'),
+    ({'rate': '15'}, r"rate: got '15', expected float"),
+    ({'rate': True}, r'rate: got True, expected float'),
+    ({'trigger': 'sonar'}, r"trigger: got 'sonar', expected one of timer, camera"),
+    ({'trigger': 'imu', 'sensors': {'imu': {'enabled': False}}}, r"trigger: got 'imu'"),
+    ({'camera': {}}, r'camera: belongs under sensors'),
+    ({'sensors': {'sonar': {}}}, r'sensors\.sonar: unknown sensor'),
+    ({'sensors': []}, r'sensors: got list, expected a mapping'),
+    ({'sensors': {name: {'enabled': False} for name in ('camera', 'imu', 'lidar', 'audio')}},
+     r'sensors: .*at least one enabled'),
+    ({'sensors': {'camera': {'width': 4}}}, r'sensors\.camera\.width: got 4'),
+    ({'sensors': {'camera': {'width': 96.0}}}, r'sensors\.camera\.width: got 96\.0, expected int'),
+    ({'sensors': {'camera': {'type': 'sensor_msgs/msg/Imu'}}}, r'sensors\.camera\.type: got'),
+    ({'sensors': {'camera': {'topic': ''}}}, r'sensors\.camera\.topic'),
+    ({'sensors': {'imu': {'max_age': math.inf}}}, r'sensors\.imu\.max_age: got inf'),
+    ({'sensors': {'imu': {'max_frozen': -1}}}, r'sensors\.imu\.max_frozen: got -1'),
+    ({'sensors': {'lidar': {'range_max': math.inf}}}, r'sensors\.lidar\.range_max'),
+    ({'sensors': {'lidar': {'angle_max': 9.0}}}, r'sensors\.lidar\.angle_max: got 9\.0'),
+    ({'sensors': {'lidar': {'z_max': -1.0}}}, r'sensors\.lidar\.z_max'),
+    ({'sensors': {'audio': {'window': 1000}}}, r'sensors\.audio\.window: got 1000, .*1067'),
+    ({'sensors': {'audio': {'source_rate': 10}}}, r'sensors\.audio\.source_rate'),
+    ({'command': {'kind': 'ackermann'}}, r"command\.kind: got 'ackermann'"),
+    ({'command': {'upper': [0.5]}}, r'command\.upper: got \(0\.5,\), expected 2 finite numbers'),
+    ({'command': {'upper': [0.5, math.nan]}}, r'command\.upper'),
+    ({'command': {'upper': 0.5}}, r'command\.upper: got 0\.5, expected a list'),
+    ({'command': {'safe': [1.0, 0.0]}}, r'command\.safe\[0\] \(linear\.x\): got 1\.0'),
+    ({'command': {'stop_deceleration': [0, 1]}}, r'command\.stop_deceleration'),
+    ({'command': {'names': ['linear.x', 'speed']}}, r'command\.names'),
+])
+def test_what_is_wrong_is_named_with_what_was_got_and_expected(values, message):
+    with pytest.raises(RobotError, match=message) as caught:
+        RobotSpec.from_dict(values)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    (None, 'No such file'),
+    ('a: [', 'not YAML'),
+    ('a: 1\nb: 2', 'expected one node name'),
+    ('', 'expected one node name'),
+    ('/**: {rate: 1}', 'expected ros__parameters'),
+    ('/**: {ros__parameters: [1]}', 'ros__parameters: got list'),
+    ('/**: {ros__parameters: {rate: -1}}', 'rate: got -1'),
+])
+def test_bad_files_are_named(tmp_path, text, message):
+    path = tmp_path / 'robot.yaml'
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RobotError, match=message) as caught:
+        load_robot(path)
+    assert str(caught.value).startswith(str(path))
+    assert '\n' not in str(caught.value)
