@@ -171,13 +171,13 @@ def test_every_damage_is_one_line_naming_the_file_and_field(saved, how, message)
     assert '\n' not in str(caught.value)
 
 
-@pytest.mark.parametrize('step', range(8))
-def test_power_loss_at_any_moment_leaves_one_whole_checkpoint(saved, monkeypatch, step):
-    """Every system call of a save fails in turn, as after a kill: no clean-up runs."""
-    calls = 0
+class Killed(BaseException):
+    pass
 
-    class Killed(BaseException):
-        pass
+
+def save_until(monkeypatch, step: int, seed: int, directory: Path) -> bool:
+    """Save, killed at the system call after ``step`` of them; whether it finished."""
+    calls = 0
 
     def counted(function):
         def call(*arguments):
@@ -188,26 +188,27 @@ def test_power_loss_at_any_moment_leaves_one_whole_checkpoint(saved, monkeypatch
             return function(*arguments)
         return call
 
-    monkeypatch.setattr(os, 'replace', counted(os.replace))
-    monkeypatch.setattr(os, 'fsync', counted(os.fsync))
-    try:
-        save_pretrained(model(1), saved)
-        finished = True
-    except Killed:
-        finished = False
-    monkeypatch.undo()
+    with monkeypatch.context() as patch, contextlib.suppress(Killed):
+        patch.setattr(os, 'replace', counted(os.replace))
+        patch.setattr(os, 'fsync', counted(os.fsync))
+        save_pretrained(model(seed), directory)
+        return True
+    return False
+
+
+@pytest.mark.parametrize('step', range(5))
+@pytest.mark.parametrize('next_step', range(6))
+def test_power_loss_at_any_moment_leaves_one_whole_checkpoint(
+    saved, monkeypatch, step, next_step
+):
+    """Every system call of a save, and then of the next, is the last: no clean-up runs."""
+    finished = save_until(monkeypatch, step, 1, saved)
     assert finished == (step >= 4)
     loaded, _ = from_pretrained(saved)
     assert same(loaded, model(1)) or (not finished and same(loaded, model(0)))
-    # A second loss of power during the next save still leaves something whole.
-    calls = 0
-    monkeypatch.setattr(os, 'fsync', counted(os.fsync))
-    monkeypatch.setattr(os, 'replace', counted(os.replace))
-    with contextlib.suppress(Killed):
-        save_pretrained(model(2), saved)
-    monkeypatch.undo()
-    loaded, _ = from_pretrained(saved)
-    assert any(same(loaded, model(seed)) for seed in range(3))
+    save_until(monkeypatch, next_step, 2, saved)
+    again, _ = from_pretrained(saved)
+    assert same(again, loaded) or same(again, model(2))
     save_pretrained(model(3), saved)
     assert same(from_pretrained(saved)[0], model(3))
     assert sorted(path.name for path in saved.iterdir()) == ['config.json', 'model.safetensors']

@@ -70,7 +70,7 @@ def test_fused_is_reference_in_value_and_gradient(network, sequence, strategy, b
 @pytest.mark.parametrize('strategy', STRATEGIES)
 @pytest.mark.parametrize('subset', SUBSETS)
 def test_every_subset_is_finite_and_absence_is_one_thing(network, sequence, strategy, subset):
-    """No key, None, and present=False with NaN standing there: all the same, gradients too."""
+    """No key, None, present=False with NaN standing there, no key but present=True: the same."""
     model = network(strategy)
     inputs = sequence(3, 2)
     given_keys = {n: v for (n, v), here in zip(inputs.items(), subset, strict=True) if here}
@@ -79,7 +79,10 @@ def test_every_subset_is_finite_and_absence_is_one_thing(network, sequence, stra
               for (n, v), here in zip(inputs.items(), subset, strict=True)}
     present = torch.tensor(subset).expand(3, 2, 4)
     results = []
-    for variant, mask in ((given_keys, None), (nones, None), (broken, present)):
+    everywhere = torch.ones_like(present)
+    for variant, mask in (
+        (given_keys, None), (nones, None), (broken, present), (given_keys, everywhere)
+    ):
         model.zero_grad()
         outputs, state, info = model.unroll(variant, None, 0.1, mask, return_info=True)
         outputs.square().sum().backward()
