@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from numpy.typing import NDArray
 
 from ..control.action import to_action
 from ..robot import RobotSpec
-from ..sensing.observation import Observation
 from ..sensing.stream import observe
 from .bags import BagError, BagReader, BagReport
 from .configuration import DataConfig
 
 Array = NDArray[Any]
 PCM = 32768.0
+BLOCK = 256  # ticks stacked at a time: an hour's recording must not be held twice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,21 +66,27 @@ def bag_to_sequence(path: str | Path, robot: RobotSpec, data: DataConfig | None 
     """
     data = data or DataConfig()
     reader = BagReader(path, robot, report)
-    observations = list(observe(reader.events(), robot))
-    if not observations:
+    names = list(robot.sensors)
+    values: dict[str, list[Array]] = {name: [] for name in names}
+    ticks: list[tuple[int, float, bool, list[bool]]] = []
+    stream = observe(reader.events(), robot)
+    while block := list(islice(stream, BLOCK)):
+        for name in names:
+            values[name].append(pack(name, np.stack([tick.values[name] for tick in block])))
+        ticks += [(tick.stamp, tick.dt, tick.clock_jumped, [tick.present[n] for n in names])
+                  for tick in block]
+    if not ticks:
         raise BagError(f'{path}: no control tick, expected at least one (trigger {robot.trigger})')
-    stamps = np.array([observation.stamp for observation in observations], np.int64)
+    stamps, dt, jumped, present = map(np.array, zip(*ticks, strict=True))
     labels, weight = align_labels(reader.commands, stamps, robot, data)
     if not weight.any():
         raise BagError(f'{path}: none of {len(stamps)} ticks has a command on '
                        f'{robot.command.topic} at most {data.label_max_age} s before it')
-    names = list(robot.sensors)
-    present = np.array([[o.present[name] for name in names] for o in observations], bool)
+    jumped[0] = True  # a sequence always starts from rest, as the live policy does after a jump
     return Episode(
-        name=str(path), values={name: _stack(observations, name) for name in names},
-        present=present, dt=np.array([o.dt for o in observations], np.float32),
-        labels=labels, weight=weight, starts=_starts(observations),
-        facts=_facts(reader, names, present, weight))
+        name=str(path), values={name: _join(name, values.pop(name)) for name in names},
+        present=present, dt=dt.astype(np.float32), labels=labels, weight=weight,
+        starts=np.flatnonzero(jumped), facts=_facts(reader, names, present, weight))
 
 
 def align_labels(commands: Sequence[tuple[int, NDArray[np.float64]]], stamps: NDArray[np.int64],
@@ -113,19 +120,13 @@ def align_labels(commands: Sequence[tuple[int, NDArray[np.float64]]], stamps: ND
     return labels, weight
 
 
-def _starts(observations: Sequence[Observation]) -> NDArray[np.int64]:
-    """Where the live policy would start from rest."""
-    jumps = [k for k, observation in enumerate(observations) if observation.clock_jumped and k]
-    return np.array([0, *jumps], np.int64)
-
-
-def _stack(observations: Sequence[Observation], name: str) -> Array:
-    stacked = np.stack([observation.values[name] for observation in observations])
+def pack(name: str, values: Array) -> Array:
+    """Compact storage of ``Episode.values``: audio as the int16 it came from, where it did."""
     if name != 'audio':
-        return stacked
-    pcm = np.rint(stacked * PCM)
-    exact = (np.abs(pcm) <= 32767) & (pcm.astype(np.float32) / np.float32(PCM) == stacked)
-    return pcm.astype(np.int16) if exact.all() else stacked
+        return values
+    pcm = np.rint(values * PCM)
+    exact = (pcm >= -PCM) & (pcm < PCM) & (pcm.astype(np.float32) / np.float32(PCM) == values)
+    return pcm.astype(np.int16) if exact.all() else values
 
 
 def unpack(name: str, values: Array) -> Array:
@@ -133,6 +134,12 @@ def unpack(name: str, values: Array) -> Array:
     if name == 'audio' and values.dtype == np.int16:
         return values.astype(np.float32) / np.float32(PCM)
     return values
+
+
+def _join(name: str, blocks: list[Array]) -> Array:
+    if len({block.dtype for block in blocks}) > 1:  # some could not be packed
+        blocks = [unpack(name, block) for block in blocks]
+    return np.concatenate(blocks)
 
 
 def _facts(reader: BagReader, names: Sequence[str], present: Array, weight: Array

@@ -119,7 +119,7 @@ def drive(seconds: float = 4.0, seed: int = 0) -> list[Row]:
 
 
 def write(path: Path, rows: list[Row], storage: str = 'mcap',
-          compressed: bool = False) -> Path:
+          compressed: bool = False, types: Any = TYPES) -> Path:
     writer = Writer(path, version=9, storage_plugin=StoragePlugin[storage.upper()])
     if compressed:
         writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
@@ -128,8 +128,8 @@ def write(path: Path, rows: list[Row], storage: str = 'mcap',
         for time, topic, message in rows:
             kind = message.__msgtype__
             if topic not in connections:
-                connections[topic] = writer.add_connection(topic, kind, typestore=TYPES)
-            writer.write(connections[topic], time, TYPES.serialize_cdr(message, kind))
+                connections[topic] = writer.add_connection(topic, kind, typestore=types)
+            writer.write(connections[topic], time, types.serialize_cdr(message, kind))
     return path
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 import shutil
 
+import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader
+from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 
+from liquidspike_ros.robot import RobotSpec
 from liquidspike_ros.training.bags import (
     BagError,
     BagReader,
@@ -183,6 +186,25 @@ def test_undecodable_and_non_finite_messages_are_counted(make_bag, robot, toy_dr
     list(reader.events())
     assert reader.rejected == {'/cmd_vel': 1}
     assert len(reader.commands) == 59
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_types_that_are_not_standard_come_from_the_recording(tmp_path, toy_drive, write_bag,
+                                                              storage):
+    """Audio as ``audio_common_msgs`` says it, whose definition only the recording holds."""
+    name = 'audio_common_msgs/msg/AudioData'
+    types = get_typestore(Stores.ROS2_KILTED)
+    types.register(get_types_from_msg('uint8[] data', name))
+    rows = [(time, topic, types.types[name](data=message.data.view(np.uint8))
+             if topic == '/audio' else message) for time, topic, message in toy_drive()]
+    robot = RobotSpec.from_dict({
+        'sensors': {'camera': {'width': 16, 'height': 12}, 'lidar': {'beams': 8},
+                    'audio': {'type': name, 'sample_rate': 2000, 'window': 200}}})
+    bag = write_bag(tmp_path / 'bag', rows, storage, types=types)
+    given = [e.message.data for e in read_events(bag, robot) if e.sensor == 'audio']
+    expected = [message.data for _, topic, message in rows if topic == '/audio']
+    assert len(given) == len(expected) == 200
+    assert all(map(np.array_equal, given, expected))
 
 
 def test_folders_of_recordings_are_expanded_in_order(make_bag, tmp_path):

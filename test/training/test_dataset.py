@@ -9,10 +9,11 @@ import pytest
 
 from liquidspike_ros.control.action import to_command
 from liquidspike_ros.sensing.stream import observe
+from liquidspike_ros.training import dataset as dataset_module
 from liquidspike_ros.training.bags import BagError, read_events
 from liquidspike_ros.training.configuration import DataConfig
 from liquidspike_ros.training.conversion import convert, Dataset, load_episode
-from liquidspike_ros.training.dataset import align_labels, bag_to_sequence, unpack
+from liquidspike_ros.training.dataset import align_labels, bag_to_sequence, pack, unpack
 
 MS = 1_000_000
 
@@ -63,6 +64,24 @@ def test_sequence_holds_exactly_the_observations(make_bag, robot):
             assert np.array_equal(whole[k], observation.values[name])
             assert episode.present[k][list(robot.sensors).index(name)] == observation.present[name]
     np.testing.assert_array_equal(episode.dt, np.array([o.dt for o in live], np.float32))
+
+
+def test_blocks_join_without_a_seam(make_bag, robot, monkeypatch):
+    bag = make_bag(seconds=4)
+    whole = bag_to_sequence(bag, robot)
+    monkeypatch.setattr(dataset_module, 'BLOCK', 7)
+    parts = bag_to_sequence(bag, robot)
+    assert len(parts) == len(whole) == 60
+    for name in robot.sensors:
+        np.testing.assert_array_equal(parts.values[name], whole.values[name])
+
+
+@pytest.mark.parametrize(('value', 'kept'), [(-1.0, np.int16), (32767 / 32768, np.int16),
+                                             (1.0, np.float32), (0.3, np.float32)])
+def test_audio_is_packed_only_where_nothing_is_lost(value, kept):
+    values = np.full((3, 2, 5), value, np.float32)
+    assert pack('audio', values).dtype == kept
+    np.testing.assert_array_equal(unpack('audio', pack('audio', values)), values)
 
 
 def test_labels_of_a_bag_are_what_the_pictures_show(make_bag, robot):
