@@ -191,6 +191,20 @@ class LIFPopulation(nn.Module):
         """Spike over ``current [B, T, N]``; see ``leaky_sequence``."""
         return run_populations([self], current, membrane, num_steps)
 
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Accept the ``state_dict`` of a ``snntorch.Leaky`` that resets by subtraction."""
+        for name, expected in (('graded_spikes_factor', 1), ('reset_mechanism_val', 0)):
+            value = state_dict.pop(prefix + name, None)
+            if value is not None and bool((value != expected).any()):
+                raise ValueError(f'{prefix}{name}: got {value.tolist()}, expected {expected}')
+        for name in ('beta', 'threshold'):
+            value = state_dict.get(prefix + name)
+            if value is not None and value.numel() == 1:  # snntorch shares one among all neurons
+                state_dict[prefix + name] = value.reshape(1).expand(self.units)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
     def extra_repr(self) -> str:
         """What ``print(model)`` shows."""
         return f'{self.units}, surrogate={self.surrogate!r}, backend={self.backend!r}'

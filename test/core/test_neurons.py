@@ -149,6 +149,27 @@ def test_snntorch_keeps_no_trace_of_the_reference():
     assert len(snntorch.SpikingNeuron.instances) == before
 
 
+@pytest.mark.parametrize('beta', [0.8, torch.tensor([0.7, 0.8, 0.9])])
+def test_an_upstream_state_dict_loads(beta):
+    upstream = snntorch.Leaky(beta=beta, threshold=0.6)
+    population = LIFPopulation(3)
+    population.load_state_dict(upstream.state_dict())
+    current = torch.rand(4, 6, 3)
+    state, expected = torch.zeros(4, 3), []
+    for drive in current.unbind(1):
+        spikes, state = upstream(drive, state)
+        expected.append(spikes)
+    spikes, membrane = population(current, torch.zeros(4, 3))
+    assert torch.equal(spikes, torch.stack(expected, 1))
+    torch.testing.assert_close(membrane, state)
+
+
+@pytest.mark.parametrize('other', [{'reset_mechanism': 'zero'}, {'graded_spikes_factor': 2.0}])
+def test_an_upstream_state_dict_of_other_dynamics_is_refused(other):
+    with pytest.raises(ValueError, match=rf'{next(iter(other))}.*: got .* expected'):
+        LIFPopulation(3).load_state_dict(snntorch.Leaky(beta=0.9, **other).state_dict())
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
