@@ -168,10 +168,11 @@ class VisionPreprocessor(nn.Module):
         mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
         if input_channels != 3:
             mean, std = [0.45] * input_channels, [0.225] * input_channels
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer('mean', torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer('std', torch.tensor(std).view(-1, 1, 1), persistent=False)
+        scale = 1.0 / torch.tensor(std).view(-1, 1, 1)
+        self.scale: Tensor
+        self.shift: Tensor
+        self.register_buffer('scale', scale, persistent=False)
+        self.register_buffer('shift', -torch.tensor(mean).view(-1, 1, 1) * scale, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """``[B, C, H, W]`` in [0, 1] -> ``[B, output_dim]``.
@@ -185,8 +186,12 @@ class VisionPreprocessor(nn.Module):
         if not images.is_floating_point():
             raise ValueError(f'images: got {images.dtype}, expected floating point in [0, 1]: '
                              f'divide 8 bit images by 255')
-        normalised = (images - self.mean) / self.std
-        # oneDNN's convolutions are about twice as fast on channels-last at these channel counts.
-        maps = self.backbone(normalised.contiguous(memory_format=torch.channels_last))
+        maps = self.backbone(self.normalise(images))
         cells = nn.functional.adaptive_avg_pool2d(maps, self.grid)
         return nn.functional.silu(self.head(cells.flatten(1)))
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images in [0, 1] to zero mean and unit variance by the ImageNet statistics."""
+        # oneDNN's convolutions are about twice as fast on channels-last at these channel counts.
+        images = images.contiguous(memory_format=torch.channels_last)
+        return torch.addcmul(self.shift, images, self.scale)

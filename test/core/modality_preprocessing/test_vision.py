@@ -66,7 +66,7 @@ def test_bearing_of_a_coloured_pillar_survives_the_pooling(architecture):
     for image, column in zip(images, columns.tolist(), strict=True):
         image[:, 20:50, column:column + 4] = torch.tensor([0.9, 0.1, 0.1]).view(3, 1, 1)
     with torch.no_grad():
-        maps = model.backbone((images - model.mean) / model.std)
+        maps = model.backbone(model.normalise(images))
         cells = torch.nn.functional.adaptive_avg_pool2d(maps, model.grid).flatten(1).double()
     cells = torch.cat([cells - cells.mean(0), torch.ones(600, 1)], 1)
     target = columns.double() / 96 - 0.5
@@ -76,6 +76,14 @@ def test_bearing_of_a_coloured_pillar_survives_the_pooling(architecture):
     predicted = cells[test] @ cells[train].T @ torch.linalg.solve(gram, target[train])
     error = (predicted - target[test]).square().mean() / target[test].var()
     assert error < 0.1
+
+
+def test_images_are_normalised_inside_by_the_imagenet_statistics():
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    images = torch.rand(2, 3, 8, 8)
+    expected = (images - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    got = VisionPreprocessor(architecture='simple').normalise(images)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_gray_images_are_taken_when_asked_for():
