@@ -21,7 +21,7 @@ from liquidspike_ros.core.checkpoint import from_pretrained
 from liquidspike_ros.robot import load_robot, RobotSpec
 from liquidspike_ros.sensing.observation import Observation
 from liquidspike_ros.training.configuration import load_train_config
-from liquidspike_ros.training.trainer import build_model
+from liquidspike_ros.training.model_building import build_model
 
 ROOT = Path(__file__).resolve().parent.parent
 

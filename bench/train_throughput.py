@@ -19,8 +19,8 @@ from liquidspike_ros.robot import load_robot, RobotSpec
 from liquidspike_ros.training.configuration import load_train_config
 from liquidspike_ros.training.dataset import Episode
 from liquidspike_ros.training.lanes import Lanes
+from liquidspike_ros.training.model_building import build_model
 from liquidspike_ros.training.objectives import ActionLoss
-from liquidspike_ros.training.trainer import build_model
 
 ROOT = Path(__file__).resolve().parent.parent
 

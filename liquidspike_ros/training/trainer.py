@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
-from ..control.tensors import robot_model_config
 from ..core.checkpoint import from_pretrained, save_pretrained
 from ..core.multimodal_applications import RobotMultiSensorModel
 from ..robot import RobotSpec
@@ -22,6 +21,7 @@ from .conversion import Dataset, summary
 from .dataset import Episode
 from .interruption import Interruption
 from .lanes import Batch, Lanes
+from .model_building import build_model
 from .objectives import ActionLoss
 from .resumption import load_progress, save_progress
 from .schedule import AveragedWeights, Schedule
@@ -51,45 +51,6 @@ class TrainResult:
     interrupted: bool
     best: float
     history: tuple[Mapping[str, float], ...]
-
-
-def build_model(robot: RobotSpec, config: TrainConfig, init_from: str | Path | None = None
-                ) -> RobotMultiSensorModel:
-    """A new model for a robot, or one to go on from.
-
-    Args:
-        robot: Fixes inputs and outputs.
-        config: ``model`` options and seed; the options of ``init_from`` win over them.
-        init_from: Checkpoint folder to fine-tune.
-
-    Raises:
-        TrainingError: An option is unknown, or the checkpoint is of another robot's shape.
-        CheckpointError: The checkpoint cannot be read.
-    """
-    wanted = model_options(robot)
-    torch.manual_seed(config.seed)
-    if init_from is None:
-        try:
-            return RobotMultiSensorModel(**{**wanted, **config.model})
-        except (TypeError, ValueError) as error:
-            raise TrainingError(f'model: {error}') from None
-    model, _ = from_pretrained(init_from)
-    if not isinstance(model, RobotMultiSensorModel):
-        raise TrainingError(f'{init_from}: got a {type(model).__name__}, '
-                            'expected a RobotMultiSensorModel')
-    for name, value in wanted.items():
-        got = model.config.get(name)
-        if (tuple(got) if isinstance(got, list) else got) != value:
-            raise TrainingError(f'{init_from}: {name} is {got}, expected {value} for robot '
-                                f'{robot.name!r}; train from scratch')
-    return model
-
-
-def model_options(robot: RobotSpec) -> dict[str, Any]:
-    """The model options that a robot fixes."""
-    circle = math.isclose(robot.lidar.angle_max - robot.lidar.angle_min, 2 * math.pi, rel_tol=1e-3)
-    options = {**robot_model_config(robot), 'control_rate': robot.rate, 'lidar_circular': circle}
-    return {**options, 'num_sensors': options['num_sensors'] or 0}
 
 
 class Trainer:

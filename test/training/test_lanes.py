@@ -14,7 +14,7 @@ from liquidspike_ros.training.bags import read_events
 from liquidspike_ros.training.configuration import AugmentConfig, TrainConfig
 from liquidspike_ros.training.dataset import bag_to_sequence, Episode
 from liquidspike_ros.training.lanes import Lanes
-from liquidspike_ros.training.trainer import build_model
+from liquidspike_ros.training.model_building import build_model
 
 SMALL = {'camera_architecture': 'simple', 'fusion_strategy': 'hybrid', 'fusion_dim': 16,
          'encoder_dim': 16, 'num_attention_heads': 2, 'spiking_units': 8, 'liquid_units': 8,

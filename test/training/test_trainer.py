@@ -27,9 +27,10 @@ from liquidspike_ros.training.configuration import (
     TrainingError,
 )
 from liquidspike_ros.training.conversion import Dataset
+from liquidspike_ros.training.model_building import build_model
 from liquidspike_ros.training.objectives import ActionLoss
 from liquidspike_ros.training.schedule import AveragedWeights, Schedule
-from liquidspike_ros.training.trainer import build_model, train, Trainer
+from liquidspike_ros.training.trainer import train, Trainer
 
 SETTINGS = {
     'model': {'camera_architecture': 'simple', 'fusion_strategy': 'hybrid', 'fusion_dim': 16,
