@@ -16,16 +16,24 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+SHARE = FindPackageShare('liquidspike_ros')
 ARGUMENTS = {
     'seed': ('7', 'Seed of the layout and of all noise'),
     'real_time_factor': ('1.0', 'Simulated seconds per second'),
-    'out': ('out/demo', 'Folder of summary.json, episode.png and episode.mp4'),
+    'model': (PathJoinSubstitution([SHARE, 'models', 'beacon']), 'Folder of the checkpoint'),
+    'once': ('true', 'End with the first episode'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
 }
 
 
+def end_all(event, context):
+    """Neither node is of use without the other."""
+    if context.is_shutdown:
+        return None
+    return Shutdown(reason=f'{event.process_name} has ended')
+
+
 def generate_launch_description():
-    share = FindPackageShare('liquidspike_ros')
     arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
                  for name, (default, description) in ARGUMENTS.items()]
     simulation = Node(
@@ -34,17 +42,16 @@ def generate_launch_description():
             'seed': ParameterValue(LaunchConfiguration('seed'), value_type=int),
             'real_time_factor': ParameterValue(
                 LaunchConfiguration('real_time_factor'), value_type=float),
+            'once': ParameterValue(LaunchConfiguration('once'), value_type=bool),
         }])
     policy = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(PathJoinSubstitution([share, 'launch', 'policy.launch.py'])),
+        PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, 'launch', 'policy.launch.py'])),
         launch_arguments={
-            'params_file': PathJoinSubstitution([share, 'config', 'demo.yaml']),
+            'params_file': PathJoinSubstitution([SHARE, 'config', 'demo.yaml']),
+            'model': LaunchConfiguration('model'),
             'use_sim_time': 'true',
             'auto_arm': 'true',
             'log_level': LaunchConfiguration('log_level'),
         }.items())
-    return LaunchDescription([
-        *arguments, simulation, policy,
-        RegisterEventHandler(OnProcessExit(
-            target_action=simulation, on_exit=[Shutdown(reason='the simulation has ended')])),
-    ])
+    end = RegisterEventHandler(OnProcessExit(on_exit=end_all))
+    return LaunchDescription([*arguments, simulation, policy, end])

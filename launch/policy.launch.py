@@ -12,8 +12,8 @@ from launch_ros.substitutions import FindPackageShare
 ARGUMENTS = {
     'robot': ('beacon', 'Robot file: its name in config/robots without .yaml'),
     'robot_file': (
-        PathJoinSubstitution([FindPackageShare('liquidspike_ros'), 'config', 'robots',
-                              [LaunchConfiguration('robot'), '.yaml']]),
+        [PathJoinSubstitution([FindPackageShare('liquidspike_ros'), 'config', 'robots',
+                               LaunchConfiguration('robot')]), '.yaml'],
         'Robot file by path, for a robot of your own'),
     'params_file': (
         PathJoinSubstitution([FindPackageShare('liquidspike_ros'), 'config', 'policy.yaml']),

@@ -66,8 +66,8 @@ class SafetyOptions:
         0.0, 'STOP after this long without a policy result, s; 0: the larger of 0.1 s and 1.5 '
         'control periods', limits=(0.0, 2.0))
     silence_timeout: float = option(
-        0.1, 'STOP after this long without a sample of any sensor, s; at least 1.5 periods of the '
-        'only sensor that may be left', limits=(0.01, 2.0))
+        0.0, 'STOP after this long without a sample of any sensor, s; 0: the larger of 0.1 s and '
+        'two periods of the fastest sensor', limits=(0.0, 2.0))
     optional_speed_cap: float = option(
         0.5, 'Share of the limits left while an optional sensor is masked', limits=(0.0, 1.0))
     overload_share: float = option(

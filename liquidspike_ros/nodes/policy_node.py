@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import gc
 import sys
 import time
 from typing import Any
@@ -121,6 +122,10 @@ class PolicyNode(LifecycleNode):
         """Begin to think, unarmed."""
         assert self._session is not None
         self._held, self._refusal = False, ''
+        # A full collection walks through all of torch for some 100 ms with the GIL in hand, which
+        # is a missed tick or a STOP; what is loaded by now is left out from here on.
+        gc.collect()
+        gc.freeze()
         self._session.activate()
         return super().on_activate(state)
 
@@ -133,6 +138,7 @@ class PolicyNode(LifecycleNode):
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give the model and all topics back."""
         self._drop()
+        gc.unfreeze()
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -28,6 +28,8 @@ from .process import run_node, StopRequest
 
 STEP = 5_000_000
 """Simulated between two looks at the commands, ns: one IMU period."""
+AFTERMATH = 1.0
+"""Simulated seconds from the outcome to the end of the process (``once``), for all to hear it."""
 STATUS_PERIOD = 100_000_000
 """Simulated time between two status messages, ns."""
 
@@ -43,6 +45,7 @@ class SimOptions:
                                      read_only=True)
     time_limit: float = option(60.0, 'Seconds from the first command to the outcome timeout',
                                limits=(0.1, 86_400.0), read_only=True)
+    once: bool = option(False, 'End the process a second after the first outcome', read_only=True)
     command_type: str = option('twist', "'twist' or 'twist_stamped'", read_only=True)
 
     def __post_init__(self) -> None:
@@ -75,6 +78,11 @@ class Episode:
         """Seconds from the first command to now, or to the outcome."""
         end = self.now if self._end is None else self._end
         return 0.0 if self._begin is None else (end - self._begin) / 1e9
+
+    @property
+    def since_outcome(self) -> float:
+        """Seconds since the outcome; 0 before."""
+        return 0.0 if self._end is None else (self.now - self._end) / 1e9
 
     def step(self, command: tuple[float, float] | None) -> list[SimMessage]:
         """Advance by one step.
@@ -162,7 +170,7 @@ class SimNode(Node):
     def _run(self) -> None:
         """Physics thread: one episode after the other (its pictures need one thread, too)."""
         try:
-            while not self._ending.is_set():
+            while not (self._ending.is_set() or self._stop.set):
                 self._reset.clear()
                 self._episode()
                 self._seed = self._next_seed()
@@ -174,7 +182,7 @@ class SimNode(Node):
         episode = Episode(Simulation(self._seed, time_limit=1e9), self._options.time_limit)
         pacer = Pacer(self._options.real_time_factor)
         self.get_logger().info(f'episode with seed {self._seed}')
-        while not (self._ending.is_set() or self._reset.is_set()):
+        while not (self._ending.is_set() or self._reset.is_set() or self._stop.set):
             with self._lock:
                 command, self._command = self._command, None
             was_open, due = not episode.outcome, episode.now % STATUS_PERIOD == 0
@@ -186,6 +194,9 @@ class SimNode(Node):
                 due = True
             if due:
                 self._status.publish(String(data=json.dumps(episode.status())))
+            if self._options.once and episode.since_outcome > AFTERMATH:
+                self._stop()
+                return
             behind = pacer.wait(episode.now, self._ending)
             if behind:
                 self.get_logger().warning(behind)
