@@ -37,6 +37,7 @@ _NOTES = {
     'sample_rate': Note('Audio samples per second and channel', (1000, 384_000)),
     'source_rate': Note('Samples per second of the topic, resampled if another; 0: sample_rate'),
     'channels': Note('Audio channels the model hears', (1, 16)),
+    'source_channels': Note('Channels of the topic, mixed if another number; 0: channels', (0, 16)),
     'command.kind': Note('twist, twist_stamped or float64_multi_array'),
     'command.topic': Note('Topic the commands are published on'),
     'frame_id': Note('Header frame of stamped commands'),

@@ -106,7 +106,7 @@ def test_the_second_robot_has_two_sensors_and_stamped_commands():
     ('command__upper', [1.0, 2.0, 3.0], '2 finite numbers'),
     ('sync__policy', 'exact', 'snapshot, approximate_time'),
     ('device', 'tpu', "'cuda'"),
-    ('silence_timeout', 0.0, 'range'),
+    ('safety__silence_timeout', 3.0, 'range'),
     ('executor', 'single', 'read-only'),
 ])
 def test_a_bad_value_is_refused_and_the_old_one_stays(make_host, name, value, reason):
