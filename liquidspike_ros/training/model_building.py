@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -28,7 +26,7 @@ def build_model(robot: RobotSpec, config: TrainConfig, init_from: str | Path | N
         TrainingError: An option is unknown, or the checkpoint is of another robot's shape.
         CheckpointError: The checkpoint cannot be read.
     """
-    wanted = model_options(robot)
+    wanted = robot_model_config(robot)
     torch.manual_seed(config.seed)
     if init_from is None:
         try:
@@ -45,10 +43,3 @@ def build_model(robot: RobotSpec, config: TrainConfig, init_from: str | Path | N
             raise TrainingError(f'{init_from}: {name} is {got}, expected {value} for robot '
                                 f'{robot.name!r}; train from scratch')
     return model
-
-
-def model_options(robot: RobotSpec) -> dict[str, Any]:
-    """The model options that a robot fixes."""
-    circle = math.isclose(robot.lidar.angle_max - robot.lidar.angle_min, 2 * math.pi, rel_tol=1e-3)
-    options = {**robot_model_config(robot), 'control_rate': robot.rate, 'lidar_circular': circle}
-    return {**options, 'num_sensors': options['num_sensors'] or 0}
