@@ -32,17 +32,17 @@ setup(
         *shared_files(),
     ],
     zip_safe=False,
-    install_requires=['torch>=2.4', 'numpy', 'ncps', 'snntorch', 'safetensors', 'pyyaml'],
+    install_requires=['torch>=2.4', 'numpy', 'ncps', 'snntorch', 'safetensors'],
     extras_require={
         # Real ROS 2 (Kilted) for a host without it. Where ROS is installed, leave this out.
         'ros': [
             'ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-sensor-msgs', 'ros-geometry-msgs',
             'ros-nav-msgs', 'ros-std-msgs', 'ros-std-srvs', 'ros-diagnostic-msgs',
             'ros-trajectory-msgs', 'ros-lifecycle-msgs', 'ros-rosgraph-msgs',
-            'opencv-python-headless',
+            'opencv-python-headless', 'pyyaml',
         ],
-        'sim': ['mujoco', 'rosbags', 'opencv-python-headless', 'av', 'matplotlib'],
-        'train': ['rosbags', 'opencv-python-headless', 'tqdm'],
+        'sim': ['mujoco', 'rosbags', 'opencv-python-headless', 'av', 'matplotlib', 'pyyaml', 'tqdm'],
+        'train': ['rosbags', 'opencv-python-headless', 'pyyaml', 'tqdm'],
         'dev': [
             'pytest', 'pytest-timeout', 'pytest-xdist', 'hypothesis', 'ruff', 'mypy',
             'types-PyYAML', 'colcon-core', 'colcon-ros', 'colcon-python-setup-py', 'colcon-bash',
