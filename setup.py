@@ -41,7 +41,9 @@ setup(
             'ros-trajectory-msgs', 'ros-lifecycle-msgs', 'ros-rosgraph-msgs',
             'opencv-python-headless', 'pyyaml',
         ],
-        'sim': ['mujoco', 'rosbags', 'opencv-python-headless', 'av', 'matplotlib', 'pyyaml', 'tqdm'],
+        'sim': [
+            'mujoco', 'rosbags', 'opencv-python-headless', 'av', 'matplotlib', 'pyyaml', 'tqdm',
+        ],
         'train': ['rosbags', 'opencv-python-headless', 'pyyaml', 'tqdm'],
         'dev': [
             'pytest', 'pytest-timeout', 'pytest-xdist', 'hypothesis', 'ruff', 'mypy',
