@@ -98,3 +98,18 @@ def test_a_node_that_cannot_start_is_reported(tmp_path: Path) -> None:
     assert 'policy_node' in line
     assert 'no_model' in line
     assert nodes_of(tmp_path) == []
+
+
+SHIPPED = Path(__file__).parents[2] / 'models' / 'beacon'
+
+
+@pytest.mark.skipif(not SHIPPED.is_dir(), reason='test_package.py demands that it is shipped')
+def test_the_shipped_policy_arrives(tmp_path: Path) -> None:
+    """What `make demo` promises, with its own seed and model."""
+    command = [sys.executable, '-m', 'liquidspike_ros.cli', 'demo', '--output', str(tmp_path)]
+    result = subprocess.run([*command, '--no-video'], cwd=SHIPPED.parents[1], text=True,
+                            capture_output=True, timeout=200, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert summary['arrived'] is True
+    assert summary['commands'] > 20
