@@ -19,6 +19,7 @@ from liquidspike_ros.robot import load_robot, RobotSpec
 from liquidspike_ros.training.configuration import load_train_config
 from liquidspike_ros.training.dataset import Episode
 from liquidspike_ros.training.lanes import Lanes
+from liquidspike_ros.training.memory import keep_freed_memory
 from liquidspike_ros.training.model_building import build_model
 from liquidspike_ros.training.objectives import ActionLoss
 
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument('--shapes', default='8x16,16x16,16x32,32x32', help='lanes x ticks, …')
     parser.add_argument('--output', type=Path, default=ROOT / 'bench/results/train_throughput.json')
     arguments = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(arguments.threads)
     robot, config = load_robot(arguments.robot), load_train_config(arguments.train_config)
     model = build_model(robot, config)

@@ -21,6 +21,7 @@ from .conversion import Dataset, summary
 from .dataset import Episode
 from .interruption import Interruption
 from .lanes import Batch, Lanes
+from .memory import keep_freed_memory
 from .model_building import build_model
 from .objectives import ActionLoss
 from .resumption import load_progress, save_progress
@@ -310,6 +311,7 @@ def train(paths: Sequence[str | Path], output: str | Path, robot: RobotSpec, con
         CheckpointError: ``init_from`` or ``output/last`` cannot be read.
     """
     console = console or Console()
+    keep_freed_memory()
     if config.threads:
         torch.set_num_threads(config.threads)
     source = Path(output) / LAST if resume else init_from
