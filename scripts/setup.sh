@@ -31,8 +31,9 @@ find_python() {
 }
 
 make_venv() {
-    local python=$1
+    local python
     [ -x $venv/bin/python ] && $venv/bin/python -m pip --version >/dev/null 2>&1 && return
+    python=$(find_python)  # apart from `local`, whose own success would hide a failure
     say "making $venv with $("$python" --version) ($python)"
     "$python" -m venv --clear $venv >/dev/null 2>&1 && return
     if as_root_on_debian; then
@@ -85,10 +86,10 @@ install_gl() {
         fi
         draws && { touch $gl_stamp; return; }
     done
-    tail -3 $log >&2
+    tail -1 $log >&2
     fail 'the simulated camera cannot be drawn; run once: sudo apt-get update && sudo apt-get install -y libegl1 libgl1 libgl1-mesa-dri'
 }
 
-make_venv "$(find_python)"
+make_venv
 install_packages
 install_gl
