@@ -270,8 +270,10 @@ class Trainer:
 
     def _save(self, folder: Path) -> None:
         """Write a checkpoint of the weights as they are."""
+        # A checkpoint travels; where this machine keeps its cache does not.
+        config = self.config.override({'data.cache': ''})
         save_pretrained(self.model, folder, metadata={
-            'robot': self.robot.to_dict(), 'training': self.config.to_dict(),
+            'robot': self.robot.to_dict(), 'training': config.to_dict(),
             'data': summary(self.dataset), 'step': self.step, 'history': self.history})
 
     def _save_last(self) -> None:

@@ -105,6 +105,13 @@ def test_checkpoint_reproduces_the_best_validation(trained, bags, robot, setting
     assert metadata['history'][-1]['validation_loss'] == pytest.approx(result.best)
 
 
+def test_no_path_of_this_machine_in_a_checkpoint(bags, robot, settings, tmp_path):
+    settings = settings.override({'optimiser.epochs': 1, 'data.cache': str(tmp_path / 'cache')})
+    train(bags, tmp_path / 'model', robot, settings, console=Quiet())
+    assert list((tmp_path / 'cache').iterdir())
+    assert str(tmp_path) not in (tmp_path / 'model' / 'config.json').read_text()
+
+
 def test_same_seed_same_weights(bags, robot, settings, tmp_path):
     settings = settings.override({'optimiser.epochs': 1, 'augment.mirror': 0.5,
                                   'augment.drop_imu': 0.2})
