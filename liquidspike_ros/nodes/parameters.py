@@ -130,6 +130,24 @@ def read(node: Node, declarations: Sequence[Declaration]) -> dict[str, Any]:
     return values
 
 
+def read_robot(node: Node) -> RobotSpec:
+    """Declare the parameters of a robot and return the robot they describe.
+
+    Raises:
+        ParameterError: They describe none.
+    """
+    declarations = robot_declarations()
+    declare(node, declarations)
+    return _robot_of(read(node, declarations))
+
+
+def _robot_of(values: Mapping[str, Any]) -> RobotSpec:
+    try:
+        return RobotSpec.from_dict(_nest(values))
+    except RobotError as error:
+        raise ParameterError(str(error)) from None
+
+
 class PolicyParameters:
     """The parameters of the policy node, as checked dataclasses.
 
@@ -157,10 +175,7 @@ class PolicyParameters:
 
     def robot(self, changes: Mapping[str, Any] | None = None) -> RobotSpec:
         """The robot the parameters describe, with ``changes`` applied."""
-        try:
-            return RobotSpec.from_dict(_nest(self._values(self._robot, changes)))
-        except RobotError as error:
-            raise ParameterError(str(error)) from None
+        return _robot_of(self._values(self._robot, changes))
 
     def options(self, changes: Mapping[str, Any] | None = None) -> PolicyOptions:
         """The options the parameters give, with ``changes`` applied."""

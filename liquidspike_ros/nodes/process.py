@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 import gc
 import signal
 import sys
@@ -43,39 +44,52 @@ def run_node(name: str, make: Callable[[Context, StopRequest], Any],
              executor: Callable[[Any], str] = lambda node: 'single') -> int:
     """Run one node until a signal or its own request; returns the exit code.
 
-    rclpy's own signal handlers close the context at once, so nothing could be published any more;
-    here a signal only ends the loop, and the node's ``close`` runs while the context still lives.
-
     Args:
         name: Shown before errors.
         make: Makes the node; it has ``close()`` for last words.
         args: Command line; ``sys.argv`` if none.
         executor: Kind of executor for the node made.
     """
+    with contained(name, args) as (context, stop):
+        node = make(context, stop)
+        try:
+            turning = make_executor(executor(node), context)
+            turning.add_node(node)
+            spin_until(turning, lambda: stop.set)
+        finally:
+            node.close()
+            node.destroy_node()
+    return stop.code
+
+
+@contextmanager
+def contained(name: str, args: Sequence[str] | None = None
+              ) -> Iterator[tuple[Context, StopRequest]]:
+    """A rclpy context around the life of a node; known errors become one line and exit code 1.
+
+    rclpy's own signal handlers close the context at once, so nothing could be published any more;
+    here a signal only sets the stop request, and the context lives until the block ends.
+
+    Args:
+        name: Shown before errors.
+        args: Command line; ``sys.argv`` if none.
+    """
     # At exit Python looks through every object once more; with torch loaded that takes half a
     # second of a core, and launch grows impatient after five.
     atexit.register(gc.freeze)
     context, stop = Context(), StopRequest()
     handlers = {s: signal.signal(s, lambda *_: stop()) for s in (signal.SIGINT, signal.SIGTERM)}
-    node = None
     try:
         _init(context, args)
-        node = make(context, stop)
-        turning = make_executor(executor(node), context)
-        turning.add_node(node)
-        spin_until(turning, lambda: stop.set)
+        yield context, stop
     except (StartError, ValueError, OSError) as error:
         stop(_one_line(error))
     finally:
-        if node is not None:
-            node.close()
-            node.destroy_node()
         rclpy.try_shutdown(context=context)
         for number, handler in handlers.items():
             signal.signal(number, handler)
     if stop.error:
         print(f'{name}: error: {stop.error}', file=sys.stderr, flush=True)  # noqa: T201
-    return stop.code
 
 
 def _init(context: Context, args: Sequence[str] | None) -> None:

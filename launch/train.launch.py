@@ -1,0 +1,34 @@
+"""Train a policy from recordings; progress on train_node/progress, Ctrl-C leaves a checkpoint."""
+
+# ruff: noqa: I001 (this folder's name makes ruff take the package `launch` for one of ours)
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+ARGUMENTS = {
+    'bags': (None, 'Recordings as a YAML list, e.g. "[bags/one, bags/two.mcap]"'),
+    'output': (None, 'Folder of the checkpoint to write'),
+    'robot_file': (
+        PathJoinSubstitution([FindPackageShare('liquidspike_ros'), 'config', 'robots',
+                              'beacon.yaml']),
+        'Robot file by path: which topics to learn from'),
+    'epochs': ('0', 'Passes over the recordings; 0: as in config/train.yaml'),
+}
+
+
+def generate_launch_description():
+    arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
+                 for name, (default, description) in ARGUMENTS.items()]
+    training = Node(
+        package='liquidspike_ros', executable='train_node', name='train_node', output='screen',
+        parameters=[LaunchConfiguration('robot_file'), {
+            'bags': ParameterValue(LaunchConfiguration('bags'), value_type=list[str]),
+            'output': ParameterValue(LaunchConfiguration('output'), value_type=str),
+            'epochs': ParameterValue(LaunchConfiguration('epochs'), value_type=int),
+        }],
+        sigterm_timeout='60')  # saving takes its time; the checkpoint is whole either way
+    return LaunchDescription([*arguments, training])

@@ -1,0 +1,137 @@
+"""Training from recordings as a ROS node: parameters in, progress on a topic, checkpoint out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+import json
+import sys
+import threading
+from typing import Any
+
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import String
+
+from ..robot import RobotSpec
+from ..share import shared_file
+from ..training.configuration import load_train_config
+from ..training.console import Console, StepReport
+from ..training.trainer import train
+from .options import option
+from .parameters import build_options, declare, option_declarations, read, read_robot
+from .process import contained, StartError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Parameters of the training node beside the robot's."""
+
+    bags: tuple[str, ...] = option(
+        ('',), 'Recordings: rosbag2 folders, .mcap or .db3 files, or folders of them',
+        read_only=True)
+    output: str = option('', 'Folder of the checkpoint to write', read_only=True)
+    config_file: str = option(
+        'config/train.yaml', 'Model, data, loss and optimiser settings', read_only=True)
+    epochs: int = option(0, 'Passes over the recordings; 0: as in config_file',
+                         limits=(0, 1_000_000), read_only=True)
+    init_from: str = option('', 'Checkpoint to fine-tune; empty: random weights', read_only=True)
+    resume: bool = option(False, 'Go on with the last checkpoint below output', read_only=True)
+    device: str = option('', 'cpu, cuda or cuda:N; empty: as in config_file', read_only=True)
+
+
+class TopicConsole(Console):
+    """Progress to the log and, for each step, as JSON on a topic.
+
+    Args:
+        node: Whose log.
+        publish: Sends one message.
+    """
+
+    def __init__(self, node: Node, publish: Any) -> None:
+        super().__init__()
+        self._node, self._publish = node, publish
+
+    def say(self, text: str) -> None:
+        """One line to the log."""
+        self._node.get_logger().info(text)
+
+    def step(self, report: StepReport) -> None:
+        """Publish progress; now and then also to the log."""
+        self._publish(String(data=json.dumps({'state': 'training', **asdict(report)})))
+        if self._due('step'):
+            self.say(f'step {report.step}/{report.steps} loss {report.loss:.4f}')
+
+
+class TrainNode(Node):
+    """Holds the parameters and the progress topic; ``train`` does the work.
+
+    Args:
+        context: rclpy context.
+
+    Raises:
+        ParameterError: A parameter is wrong.
+        StartError: Bags or output are not given.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__('train_node', context=context)
+        declarations = option_declarations(TrainOptions())
+        declare(self, declarations)
+        self._options: TrainOptions = build_options(TrainOptions(), read(self, declarations))
+        self._robot: RobotSpec = read_robot(self)
+        self._progress = self.create_publisher(String, '~/progress', QoSProfile(
+            depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+        for name, given in (('bags', any(self._options.bags)), ('output', self._options.output)):
+            if not given:
+                raise StartError(f'{name}: got nothing, expected '
+                                 f'{"at least one recording" if name == "bags" else "a folder"}')
+
+    def train(self) -> None:
+        """Train to the end, or to SIGINT or SIGTERM; either leaves a usable checkpoint.
+
+        Raises:
+            BagError, TrainingError, CheckpointError: As ``training.trainer.train``.
+        """
+        options = self._options
+        given = {'optimiser.epochs': options.epochs, 'device': options.device}
+        config = load_train_config(shared_file(options.config_file)).override(
+            {name: value for name, value in given.items() if value})
+        result = train(options.bags, options.output, self._robot, config,
+                       init_from=options.init_from or None, resume=options.resume,
+                       console=TopicConsole(self, self._progress.publish))
+        state = 'interrupted' if result.interrupted else 'done'
+        self._progress.publish(String(data=json.dumps({
+            'state': state, 'directory': str(result.directory), 'epochs': result.epochs,
+            'step': result.steps, 'best': result.best})))
+        self.get_logger().info(f'{state}: {result.directory}, best loss {result.best:.4f}')
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of ``train_node``; returns the exit code."""
+    with contained('train_node', args) as (context, stop):
+        node = TrainNode(context)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        ending = threading.Event()
+
+        def turn() -> None:
+            while not ending.is_set():
+                executor.spin_once(timeout_sec=0.1)
+
+        # Training keeps the main thread, where Python delivers Ctrl-C to it.
+        turning = threading.Thread(target=turn, name='executor', daemon=True)
+        turning.start()
+        try:
+            node.train()
+        finally:
+            ending.set()
+            turning.join(timeout=1.0)
+            node.destroy_node()
+    return stop.code
+
+
+if __name__ == '__main__':
+    sys.exit(main())

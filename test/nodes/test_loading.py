@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from liquidspike_ros.control.policy_runtime import PolicyError
+from liquidspike_ros.core.checkpoint import CheckpointError
+from liquidspike_ros.nodes.loading import choose_device, compare, load_policy
+from liquidspike_ros.robot import CommandSpec, LidarSpec, RobotSpec
+
+
+def test_a_checkpoint_comes_back_warm_and_without_warnings(checkpoint: Path) -> None:
+    policy = load_policy(str(checkpoint), RobotSpec(), 'cpu')
+    assert policy.runtime.warm
+    assert policy.device == 'cpu'
+    assert policy.warnings == ()
+
+
+def test_no_model_says_how_to_give_one() -> None:
+    with pytest.raises(CheckpointError, match='model:=/path'):
+        load_policy('', RobotSpec(), 'cpu')
+
+
+@pytest.mark.parametrize(('robot', 'field'), [
+    (RobotSpec(lidar=LidarSpec(beams=90)), 'sensors.lidar.beams: got 90, expected 180'),
+    (RobotSpec(lidar=LidarSpec(enabled=False)), 'sensors.lidar.enabled: got False, expected True'),
+    (RobotSpec(lidar=LidarSpec(range_max=12.0)), 'sensors.lidar.range_max: got 12.0, expected 8.0'),
+    (RobotSpec(command=CommandSpec(names=('linear.x', 'linear.y'))), 'command.names'),
+])
+def test_what_the_weights_cannot_bear_is_refused_by_name(robot: RobotSpec, field: str) -> None:
+    with pytest.raises(CheckpointError, match=field.replace('.', r'\.')):
+        compare('m', RobotSpec().to_dict(), robot)
+
+
+def test_topics_and_ages_may_differ() -> None:
+    lidar = LidarSpec(topic='front/scan', max_age=0.3, required=True)
+    assert compare('m', RobotSpec().to_dict(), RobotSpec(lidar=lidar)) == []
+
+
+def test_other_limits_and_rates_are_told() -> None:
+    robot = RobotSpec(command=CommandSpec(upper=(0.3, 2.0)), rate=10.0)
+    limits, rate = compare('m', RobotSpec().to_dict(), dataclasses.replace(
+        robot, audio=dataclasses.replace(robot.audio)))
+    assert '0.3' in limits
+    assert '0.6' in limits
+    assert '10 Hz, trained with 15 Hz' in rate
+
+
+def test_a_checkpoint_without_a_robot_is_told_and_checked_by_shape(
+        checkpoint: Path) -> None:
+    assert 'does not say' in compare('m', None, RobotSpec())[0]
+    with pytest.raises((CheckpointError, PolicyError), match=r'beams|lidar_shape'):
+        load_policy(str(checkpoint), RobotSpec(lidar=LidarSpec(beams=90)), 'cpu')
+
+
+def test_auto_is_the_cpu_where_there_is_no_gpu_and_a_named_gpu_is_an_error(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert choose_device('auto') == 'cpu'
+    with pytest.raises(ValueError, match=r"'cuda:0'.*expected auto or cpu"):
+        choose_device('cuda:0')
+
+
+@pytest.mark.gpu
+def test_auto_takes_the_gpu_and_the_policy_lives_there(checkpoint: Path) -> None:
+    policy = load_policy(str(checkpoint), RobotSpec(), 'auto')
+    assert policy.device == 'cuda'
+    assert policy.runtime.device.type == 'cuda'
