@@ -54,6 +54,7 @@ setup(
         'console_scripts': [
             f'policy_node = {PACKAGE}.nodes.policy_node:main',
             f'sim_node = {PACKAGE}.nodes.sim_node:main',
+            f'train_node = {PACKAGE}.nodes.train_node:main',
             f'bag_player = {PACKAGE}.nodes.bag_player:main',
             f'liquidspike = {PACKAGE}.cli:main',
         ],

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import ast
+import importlib.util
+from pathlib import Path
+import re
+from typing import Any
+
+import pytest
+
+from liquidspike_ros.nodes.options import PolicyOptions
+from liquidspike_ros.nodes.parameters import option_declarations, robot_declarations
+from liquidspike_ros.nodes.sim_node import SimOptions
+from liquidspike_ros.nodes.train_node import TrainOptions
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / 'launch').glob('*.launch.py'))
+OPTIONS = {'policy_node': PolicyOptions, 'sim_node': SimOptions, 'train_node': TrainOptions}
+
+
+def calls(path: Path, *names: str) -> list[ast.Call]:
+    return [node for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and getattr(node.func, 'id', '') in names]
+
+
+def nodes_of(path: Path) -> list[dict[str, ast.expr]]:
+    return [{k.arg or '': k.value for k in call.keywords}
+            for call in calls(path, 'Node', 'LifecycleNode')]
+
+
+def test_there_are_launch_files():
+    assert {'policy.launch.py', 'demo.launch.py', 'train.launch.py'} <= {p.name for p in FILES}
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda p: p.name)
+def test_every_executable_is_installed(path: Path):
+    scripts = re.findall(r"f'(\w+) = ", (ROOT / 'setup.py').read_text())
+    for node in nodes_of(path):
+        assert ast.literal_eval(node['package']) == 'liquidspike_ros'
+        assert ast.literal_eval(node['executable']) in scripts
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda p: p.name)
+def test_every_parameter_that_a_launch_file_sets_is_declared(path: Path):
+    for node in nodes_of(path):
+        options = OPTIONS[ast.literal_eval(node['executable'])]()
+        declared = {item.name for item in robot_declarations() + option_declarations(options)}
+        declared.add('use_sim_time')
+        for part in ast.walk(node['parameters']):
+            if isinstance(part, ast.Dict):
+                assert {ast.literal_eval(key) for key in part.keys if key} <= declared
+
+
+@pytest.fixture
+def load() -> Any:
+    """The launch description of a file, where ROS's launch and this package are installed."""
+    pytest.importorskip('launch')
+    pytest.importorskip('launch_ros')
+    packages = pytest.importorskip('ament_index_python.packages')
+    try:
+        packages.get_package_share_directory('liquidspike_ros')
+    except packages.PackageNotFoundError:
+        pytest.skip('the package is not installed in a ROS workspace')
+
+    def make(path: Path) -> Any:
+        spec = importlib.util.spec_from_file_location(path.stem.replace('.', '_'), path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.generate_launch_description()
+
+    return make
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda p: p.name)
+def test_defaults_resolve_to_files_that_are_there(load: Any, path: Path):
+    from launch.actions import DeclareLaunchArgument
+    from launch.utilities import perform_substitutions
+
+    from launch import LaunchContext
+
+    description, context = load(path), LaunchContext()
+    for action in description.entities:
+        if not isinstance(action, DeclareLaunchArgument):
+            continue
+        assert action.description
+        if action.default_value is not None:
+            value = perform_substitutions(context, action.default_value)
+            context.launch_configurations[action.name] = value
+            if action.name.endswith('_file'):
+                assert Path(value).is_file(), f'{action.name}: {value}'
+
+
+@pytest.mark.dds
+@pytest.mark.slow
+def test_a_launched_node_that_cannot_start_says_why(load: Any, capfd: pytest.CaptureFixture[str]):
+    from launch.actions import IncludeLaunchDescription
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    from launch import LaunchDescription, LaunchService
+
+    include = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(ROOT / 'launch' / 'policy.launch.py')),
+        launch_arguments={'model': '/nowhere/at_all'}.items())
+    service = LaunchService(noninteractive=True)
+    service.include_launch_description(LaunchDescription([include]))
+    service.run(shutdown_when_idle=True)
+    output = ''.join(capfd.readouterr())
+    assert 'policy_node: error: /nowhere/at_all' in output
+    assert 'exit code 1' in output
