@@ -6,7 +6,7 @@ nodes' logs. Exit status 0 only if the robot arrived.
 
 Examples:
   liquidspike demo
-  liquidspike demo --seed 12 --no-video
+  liquidspike demo --seed 1013 --no-video
   liquidspike demo --model models/mine --domain 7     (look in with ROS_DOMAIN_ID=7 ros2 topic list)
 """
 
@@ -19,7 +19,8 @@ from ..share import shared_file
 from .options import add_robot, real, ROBOT_FILE, whole
 
 SUMMARY = 'drive the simulated robot over real ROS 2'
-SEED = 7
+SEED = 1030
+"""A room that was never trained on: the singing pillar is behind, a silent one on the way."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -101,8 +101,7 @@ class Film:
         colour = OUTCOME_COLOURS.get(outcome, ORANGE)
         band = picture[330:390, 380:900]
         band[:] = (band * 0.15 + np.array(colour) * 0.25).astype(np.uint8)
-        poses = self.recording.poses
-        seconds = (poses.times[-1] - self.recording.begin) / 1e9
+        seconds = float(self.recording.status.get('time', 0.0))
         words = outcome.replace('_', ' ')
         text(picture, f'{words} after {seconds:.1f} s', (640, 360), 26, TEXT, bold=True, align=0.5)
 
