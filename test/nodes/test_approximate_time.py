@@ -53,6 +53,11 @@ def test_the_nearest_partner_is_taken_and_used_up():
     assert sets == [(1_030_000_000, 1_020_000_000), (1_040_000_000, 1_000_000_000)]
 
 
+def test_nearest_is_not_newest():
+    sets = matched(ApproximateTimeSynchronizer, [(1, 1.00), (1, 1.04), (0, 1.01)], 2)
+    assert sets == [(1_010_000_000, 1_000_000_000)]
+
+
 def test_the_queue_forgets_the_oldest():
     stream = [(0, 1.0)] + [(0, 2.0 + i) for i in range(3)] + [(1, 1.0)]
     assert matched(ApproximateTimeSynchronizer, stream, 2, queue_size=3) == []

@@ -80,6 +80,20 @@ def test_without_frames_the_clock_makes_the_ticks(bench: Any) -> None:
     assert ticks[-1].present['imu']
 
 
+def test_without_any_message_the_clock_still_makes_ticks_for_a_while(bench: Any) -> None:
+    bench.give('camera')
+    bench.intake.wait(0.0)
+    bench.clock.now += 100 * MS
+    seen = bench.intake.wait(0.0)
+    assert seen is not None
+    assert seen.age['camera'] == pytest.approx(0.083, abs=0.001)
+    bench.clock.now += 3000 * MS
+    while bench.intake.wait(0.0) is not None:
+        pass
+    bench.clock.now += 3000 * MS
+    assert bench.intake.wait(0.0) is None
+
+
 def test_a_broken_message_is_counted_and_never_raises(bench: Any) -> None:
     bench.give('camera', step=1)
     bench.intake.accept(object(), 'imu')
