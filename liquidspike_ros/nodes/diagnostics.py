@@ -63,15 +63,18 @@ def _judge(spec: SensorSpec, finding: Finding, health: SensorHealth, age: float,
         return ERROR, '; '.join(finding.problems)
     if finding.usable == 0:
         return lost, f'{finding.topic}: no publisher, expected {spec.type}'
+    refused = f', refused: {health.last_reason}' if health.last_reason else ''
     if not health.accepted:
-        why = f': {health.last_reason}' if health.last_reason else ''
-        return lost, f'no usable sample yet{why}'
+        return (ERROR if refused else lost), f'no usable sample yet{refused}'
     if age > spec.max_age:
-        return lost, f'silent for {age:.2f} s, masked after {spec.max_age:g} s'
+        level = ERROR if 'future' in refused else lost  # two clocks that disagree, not a loss
+        return level, f'silent for {age:.2f} s, masked after {spec.max_age:g} s{refused}'
     if health.frozen:
         return lost, 'frozen: the same payload keeps coming, masked'
     if rate < 0.8 * spec.rate:
-        return WARN, f'{rate:.1f} Hz, expected {spec.rate:g} Hz'
+        return WARN, f'{rate:.1f} Hz, expected {spec.rate:g} Hz{refused}'
+    if health.zero_stamps:
+        return WARN, f'{health.zero_stamps} stamps of zero, arrival time used instead'
     return OK, f'{rate:.1f} Hz'
 
 

@@ -35,12 +35,11 @@ def test_a_managed_life(robot: FakeRobot, node: Any, start_policy: Any) -> None:
     assert not robot.commands, 'unarmed, yet something left'
 
     arm_when_ready(node)
-    wait_for(lambda: len(robot.commands) > 10, 'commands')
-    assert any(not command.is_zero for command in robot.commands)
+    wait_for(lambda: any(not command.is_zero for command in robot.commands), 'commands')
 
     assert arm(node, False).success
-    time.sleep(0.5)
-    assert robot.commands[-1].is_zero
+    wait_for(lambda: robot.commands[-1].is_zero, 'a stand')
+    time.sleep(1.0)  # zeros go on for 200 ms
     count = len(robot.commands)
     time.sleep(0.5)
     assert len(robot.commands) == count, 'disarmed, yet it goes on sending'
@@ -50,9 +49,10 @@ def test_a_managed_life(robot: FakeRobot, node: Any, start_policy: Any) -> None:
     began = time.monotonic()
     assert transition(node, Transition.TRANSITION_DEACTIVATE)
     assert state(node) == 'inactive'
+    wait_for(lambda: robot.commands[-1].is_zero, 'a stand')
     time.sleep(0.3)
-    assert robot.commands[-1].is_zero
     zeros = [command.time for command in robot.since(began) if command.is_zero]
+    assert robot.commands[-1].is_zero
     assert zeros[-1] - zeros[0] > 0.15
 
     assert transition(node, Transition.TRANSITION_CLEANUP)
