@@ -33,6 +33,8 @@ ROBOT_FILE = ROOT / 'config' / 'robots' / 'beacon.yaml'
 DOMAIN = 1 + os.getpid() % 100
 PATIENCE = 60.0
 """Longest wait for something that must happen, s; generous, because machines are busy."""
+ANSWER = 10.0
+"""How long a service may take to answer before it is asked again, s."""
 
 
 def make_checkpoint(folder: Path) -> Path:
@@ -150,9 +152,18 @@ def call(node: Node, kind: Any, name: str, request: Any, timeout: float = PATIEN
     client = node.create_client(kind, name)
     try:
         wait_for(client.service_is_ready, f'service {name}', timeout)
-        future = client.call_async(request)
-        wait_for(future.done, f'answer of {name}', timeout)
-        return future.result()
+        # The server may know the client's request but not yet where to answer: DDS then drops the
+        # answer without a word. Ask again rather than wait for it.
+        futures = [client.call_async(request)]
+        end = time.monotonic() + timeout
+        asked = time.monotonic()
+        while not any(future.done() for future in futures):
+            assert time.monotonic() < end, f'waited {timeout:g} s in vain for answer of {name}'
+            if time.monotonic() - asked > ANSWER:
+                asked = time.monotonic()
+                futures.append(client.call_async(request))
+            time.sleep(0.01)
+        return next(future.result() for future in futures if future.done())
     finally:
         node.destroy_client(client)
 
