@@ -96,8 +96,10 @@ def save_episode(layout: Layout, result: EpisodeResult, path: str | Path) -> Non
     """Write ``draw_episode`` as an image file (the suffix says which kind)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(7.2, 7.6), layout='constrained')
+    # With the default padding the title touches the border.
+    figure = Figure(figsize=(7.2, 7.7), layout=ConstrainedLayoutEngine(h_pad=0.12))
     FigureCanvasAgg(figure)
     draw_episode(figure.add_subplot(), layout, result)
     figure.savefig(path, dpi=120)
