@@ -153,7 +153,8 @@ class SafetyGate:
     def arm(self, now: float, *, other_publishers: int = 0) -> str:
         """Let the policy drive; returns why not, or ''.
 
-        Refused unless the last policy result is recent, finite and made from fresh sensors.
+        Refused unless the last policy result is recent, finite and made from fresh sensors, and
+        deadlines are kept: the first ticks after a start often are not.
 
         Args:
             now: Steady time, s.
@@ -165,7 +166,8 @@ class SafetyGate:
             if other_publishers and not self._config.allow_other_publishers:
                 return (f'{self._robot.command.topic}: {other_publishers} other publisher(s), '
                         'expected none; stop them or allow them')
-            refusal = self._fault or self._lost(now) or self._verdict or self._waiting()
+            refusal = (self._fault or self._lost(now) or self._verdict or self._waiting()
+                       or self._overload())
             if refusal:
                 return refusal
             self._armed = True
@@ -268,6 +270,11 @@ class SafetyGate:
     def _waiting(self) -> str:
         return f'clock jumped: {self._rearming} healthy tick(s) to go' if self._rearming else ''
 
+    def _overload(self) -> str:
+        if self._overload_since is None:
+            return ''
+        return f'overload: more than {self._config.overload_share:.0%} of deadlines missed'
+
     def _judged_state(self, now: float) -> tuple[str, str]:
         if self._fault:
             return FAULT, self._fault
@@ -277,10 +284,8 @@ class SafetyGate:
         if reason:
             return STOP, reason
         if self._overload_since is not None:
-            share = f'more than {self._config.overload_share:.0%} of deadlines missed'
-            if now - self._overload_since >= self._config.overload_window:
-                return STOP, f'overload: {share}'
-            return WARN, f'overload: {share}'
+            lasting = now - self._overload_since >= self._config.overload_window
+            return STOP if lasting else WARN, self._overload()
         return (CAPPED, self._capped) if self._capped else (ACTIVE, '')
 
     def _decide(self, now: float, judged: tuple[str, str], fresh: bool) -> Decision:

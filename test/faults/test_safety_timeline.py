@@ -193,6 +193,11 @@ def test_row_3_overload_ends_when_the_policy_keeps_up_again():
     assert played.states.endswith('K' * 10)
 
 
+def test_row_3_who_cannot_keep_up_is_not_armed():
+    fed = 's' * 8 + 'a' + 'k' * 15 + 'ak'
+    assert play(fed, armed=False).states == 'U' * 24 + 'KK'
+
+
 def test_row_7_a_second_publisher_bars_arming():
     gate = SafetyGate(ROBOT)
     names = list(ROBOT.sensors)
