@@ -18,7 +18,7 @@ from launch_ros.substitutions import FindPackageShare
 
 SHARE = FindPackageShare('liquidspike_ros')
 ARGUMENTS = {
-    'seed': ('7', 'Seed of the layout and of all noise'),
+    'seed': ('1030', 'Seed of the layout and of all noise'),
     'real_time_factor': ('1.0', 'Simulated seconds per second'),
     'model': (PathJoinSubstitution([SHARE, 'models', 'beacon']), 'Folder of the checkpoint'),
     'once': ('true', 'End with the first episode'),
