@@ -6,12 +6,15 @@ Slow and simple on purpose. ``backend='reference'`` of a model runs these.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
-from ncps.torch import CfCCell
+from ncps.torch import CfCCell, LTCCell, WiredCfCCell
 import snntorch
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from .liquid import LTC, WiredCfC
 
 
 def leaky_reference(
@@ -58,4 +61,49 @@ def cfc_reference(
     for x, span in zip(inputs.unbind(1), timespans.unbind(1), strict=True):
         _, hx = torch.func.functional_call(cell, dict(weights), (x, hx, span))
         outputs.append(hx)
+    return torch.stack(outputs, 1), hx
+
+
+def ltc_reference(
+    cell: LTC, inputs: Tensor, hx: Tensor, timespans: Tensor
+) -> tuple[Tensor, Tensor]:
+    """An LTC over ``inputs [B, T, I]`` by stock ``ncps.torch.LTCCell``; NaN at a timespan of 0.
+
+    Args:
+        cell: Ours, for wiring, options and weights.
+        inputs: ``[B, T, I]``.
+        hx: Membranes ``[B, H]``.
+        timespans: ``[B, T, 1]``, already scaled.
+    """
+    with torch.device('meta'):
+        stock = LTCCell(
+            cell.wiring, input_mapping=cell.input_mapping, output_mapping=cell.output_mapping,
+            ode_unfolds=cell.ode_unfolds, epsilon=cell.epsilon, implicit_param_constraints=True,
+        )
+    # It computes from this dict, not from its attributes, so functional_call has no effect on it.
+    stock._params = cell.upstream_weights()
+    outputs = []
+    for x, span in zip(inputs.unbind(1), timespans.unbind(1), strict=True):
+        output, hx = stock(x, hx, span)
+        outputs.append(output)
+    return torch.stack(outputs, 1), hx
+
+
+def wired_cfc_reference(
+    cell: WiredCfC, inputs: Tensor, hx: Tensor, timespans: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A wired CfC over ``inputs [B, T, I]`` by stock ``ncps.torch.WiredCfCCell``.
+
+    Args:
+        cell: Ours, for wiring, mode and weights.
+        inputs: ``[B, T, I]``.
+        hx: State ``[B, units]``.
+        timespans: ``[B, T, 1]``, already scaled.
+    """
+    with torch.random.fork_rng(devices=[]):  # its initial values are not used
+        stock = WiredCfCCell(None, cell.wiring, cell.mode)
+    weights, outputs = cell.upstream_weights(), []
+    for x, span in zip(inputs.unbind(1), timespans.unbind(1), strict=True):
+        output, hx = torch.func.functional_call(stock, weights, (x, hx, span))
+        outputs.append(output)
     return torch.stack(outputs, 1), hx

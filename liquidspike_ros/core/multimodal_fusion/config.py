@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-BACKBONES = ('cfc',)
+from ..liquid.build import BACKBONES, check_options
 
 
 class ModalityType(Enum):
@@ -59,11 +59,15 @@ class ModalityConfig:
         spiking_units: Neurons of the spike encoder.
         num_spike_steps: Spike steps per control tick.
         beta: Initial membrane decay per spike step, in [0, 1].
-        backbone: Liquid cell, ``'cfc'``.
+        backbone: Liquid cell: ``'cfc'``, ``'ltc'``, ``'ncp'`` (CfC along an AutoNCP wiring) or
+            ``'ncp_ltc'`` (LTC along one).
         dropout: Dropout of the encoded features, in [0, 1).
         preprocessing: Any module from the raw input ``[B, …]`` to ``[B, input_dim]``, whose
             features are then layer-normalised. Without one, the raw input ``[B, input_dim]`` goes
             to the neurons as it is: scale it to about ±1.
+        backbone_options: Further arguments of the liquid cell by name, such as
+            ``{'mixed_memory': True}``, ``{'ode_unfolds': 4}`` or, of a wiring, ``{'outputs': 32,
+            'sparsity': 0.7, 'seed': 1}``; ``liquid.build_liquid`` lists them.
     """
 
     type: ModalityType
@@ -76,6 +80,7 @@ class ModalityConfig:
     backbone: str = 'cfc'
     dropout: float = 0.1
     preprocessing: nn.Module | None = None
+    backbone_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'type', parse_enum('type', self.type, ModalityType))
@@ -89,6 +94,9 @@ class ModalityConfig:
                  'a number in [0, 1)')
         _require(self.backbone in BACKBONES, 'backbone', self.backbone,
                  f'one of {", ".join(BACKBONES)}')
+        _require(self.backbone_options is None or isinstance(self.backbone_options, Mapping),
+                 'backbone_options', self.backbone_options, 'a dict or None')
+        check_options(self.backbone, self.backbone_options or {})
         _require(self.preprocessing is None or isinstance(self.preprocessing, nn.Module),
                  'preprocessing', self.preprocessing, 'an nn.Module or None')
         width = getattr(self.preprocessing, 'output_dim', self.input_dim)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn, Tensor
 
-from ..liquid import CfC
+from ..liquid import build_liquid
 from ..neurons import LIFPopulation, run_populations
 from .config import ModalityConfig
 from .state import State
@@ -43,15 +43,17 @@ class ModalityEncoder(nn.Module):
         # sigmoid(−4) = 0.018 is below the 1 − β = 0.05 that would make a neuron fire at all.
         self.absent = nn.Parameter(torch.full((config.spiking_units,), -4.0))
         self.population = LIFPopulation(config.spiking_units, beta=config.beta, backend=backend)
-        self.liquid = CfC(config.spiking_units, config.liquid_units, dt_scale=dt_scale,
-                          backend=backend)
-        self.readout = nn.Linear(config.liquid_units, config.encoder_dim)
+        self.liquid = build_liquid(
+            config.backbone, config.spiking_units, config.liquid_units, dt_scale=dt_scale,
+            backend=backend, options=config.backbone_options,
+        )
+        self.readout = nn.Linear(self.liquid.output_size, config.encoder_dim)
         self.dropout = nn.Dropout(config.dropout)
 
     @property
     def state_sizes(self) -> dict[str, int]:
         """Units of each entry of the state."""
-        return {'membrane': self.population.units, 'hx': self.liquid.units}
+        return {'membrane': self.population.units, 'hx': self.liquid.state_size}
 
     def currents(self, features: Tensor | None, present: Tensor) -> Tensor:
         """Currents ``[B, T, N]`` of features ``[B, T, input_dim]`` (None: never there)."""

@@ -16,9 +16,10 @@ def network() -> Callable[..., MultiModalFusionNetwork]:
 
     def build(strategy='hybrid', modalities=4, **arguments) -> MultiModalFusionNetwork:
         torch.manual_seed(arguments.pop('seed', 0))
+        modality = arguments.pop('modality', {})  # further keys of every modality's config
         configs = {
             name: {'type': 'custom', 'input_dim': width, 'encoder_dim': 6, 'liquid_units': 4,
-                   'spiking_units': 7, 'num_spike_steps': 3 + width % 2, 'dropout': 0.0}
+                   'spiking_units': 7, 'num_spike_steps': 3 + width % 2, 'dropout': 0.0} | modality
             for name, width in list(WIDTHS.items())[:modalities]
         }
         if strategy in ('hybrid', 'hierarchical'):

@@ -22,7 +22,7 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
-from .neurons import BACKENDS
+from ..neurons import BACKENDS
 
 MODES = ('default', 'pure', 'no_gate')
 HEADS = ('ff1', 'ff2', 'time_a', 'time_b')
@@ -75,6 +75,29 @@ def timespans_like(dt: Tensor | float, batch: int, ticks: int, like: Tensor) -> 
         f'dt: got shape {shape}, expected a number, ({batch},), ({batch}, {ticks}) '
         f'or ({batch}, {ticks}, 1)'
     )
+
+
+def checked_state(inputs: Tensor, hx: Tensor | None, width: int, state_size: int) -> Tensor:
+    """Check what a cell is given; rest (zeros) where there is no state.
+
+    Args:
+        inputs: ``[B, T, width]``.
+        hx: ``[B, state_size]``, or None.
+        width: Expected width of the inputs.
+        state_size: Expected width of the state.
+
+    Raises:
+        ValueError: Names the argument, what was got and what was expected.
+    """
+    if inputs.dim() != 3 or inputs.shape[1] < 1 or inputs.shape[2] != width:
+        raise ValueError(f'inputs: got shape {tuple(inputs.shape)}, '
+                         f'expected [B, T, {width}] with at least one tick T')
+    if hx is None:
+        return inputs.new_zeros(inputs.shape[0], state_size)
+    if tuple(hx.shape) != (inputs.shape[0], state_size):
+        raise ValueError(f'hx: got shape {tuple(hx.shape)}, '
+                         f'expected {(inputs.shape[0], state_size)}')
+    return hx
 
 
 class CfC(nn.Module):
@@ -130,6 +153,16 @@ class CfC(nn.Module):
         self.activation, self.dt_scale, self.backend = activation, dt_scale, backend
         self._build()
 
+    @property
+    def state_size(self) -> int:
+        """Width of ``hx``."""
+        return self.units
+
+    @property
+    def output_size(self) -> int:
+        """Width of the outputs."""
+        return self.units
+
     def _build(self) -> None:
         width = self.input_size + self.units
         layers: list[nn.Module] = []
@@ -160,14 +193,16 @@ class CfC(nn.Module):
 
         Returns:
             Hidden states ``[B, T, H]`` and the last one ``[B, H]``.
+
+        Raises:
+            ValueError: Inputs, state or timespans of another shape, or an empty sequence.
         """
+        hx = checked_state(inputs, hx, self.input_size, self.state_size)
         batch, ticks = inputs.shape[:2]
-        if hx is None:
-            hx = inputs.new_zeros(batch, self.units)
         dt = 1.0 / self.dt_scale if timespans is None else timespans
         spans = timespans_like(dt, batch, ticks, inputs) * self.dt_scale
         if self.backend == 'reference':
-            from .reference import cfc_reference
+            from ..reference import cfc_reference
 
             return cfc_reference(self._upstream_arguments(), self.upstream_weights(),
                                  inputs, hx, spans)
@@ -190,6 +225,7 @@ class CfC(nn.Module):
 
     def _interpolate(self, heads: Tensor, span: Tensor) -> Tensor:
         """Solve the cell at the end of ``span [B, 1]`` from ``heads [B, 4H]`` (``[B, H]``)."""
+        heads = heads.to(span.dtype)  # autocast hands the products over in half precision
         if self.mode == 'pure':
             decay = torch.exp(-span * (self.w_tau.abs() + heads.abs()))
             return self.A - self.A * decay * heads

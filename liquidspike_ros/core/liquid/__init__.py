@@ -1,0 +1,34 @@
+"""Liquid (continuous-time) cells: explicit state, irregular timespans in seconds.
+
+Reads top-down: ``cfc`` (closed form), ``ltc`` (the differential equation itself), ``wired`` (NCP
+wirings), ``memory`` (an LSTM cell beside, a projection after), ``build`` (a cell by name).
+
+Every cell is called alike: ``outputs [B, T, output_size], hx = cell(inputs [B, T, input_size],
+hx [B, state_size] or None, timespans)``.
+"""
+
+from __future__ import annotations
+
+from .build import BACKBONES, build_liquid, LiquidCell
+from .cfc import ACTIVATIONS, CfC, checked_state, HEADS, LeCunTanh, MODES, timespans_like
+from .ltc import LTC
+from .memory import LiquidLayer, LSTMMemory
+from .wired import auto_ncp, WiredCfC
+
+__all__ = [
+    'ACTIVATIONS',
+    'BACKBONES',
+    'HEADS',
+    'LTC',
+    'MODES',
+    'CfC',
+    'LSTMMemory',
+    'LeCunTanh',
+    'LiquidCell',
+    'LiquidLayer',
+    'WiredCfC',
+    'auto_ncp',
+    'build_liquid',
+    'checked_state',
+    'timespans_like',
+]
