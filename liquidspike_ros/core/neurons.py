@@ -40,6 +40,7 @@ SURROGATES = (
     'SFS',
 )
 BACKENDS = ('fused', 'reference')
+RESETS = ('subtract', 'zero', 'none')  # in the order of snntorch's reset_mechanism_val
 
 
 def spike_gradient(name: str) -> SpikeGradient:
@@ -133,7 +134,8 @@ def leaky_sequence(
         Spikes ``[B, T * num_steps, N]`` (0 or 1) and the membrane potential ``[B, N]`` after them.
     """
     spikes, membrane = _LeakySequence.apply(
-        current.transpose(0, 1),
+        # In the precision of the membrane: autocast hands the current over in half of it.
+        current.to(membrane.dtype).transpose(0, 1),
         membrane,
         beta.clamp(0, 1),
         threshold,
@@ -152,6 +154,9 @@ class LIFPopulation(nn.Module):
         threshold: Firing threshold, the same for all neurons.
         surrogate: Name in ``SURROGATES``.
         learn_beta: Whether training changes ``beta``.
+        learn_threshold: Whether training changes the threshold, then one per neuron.
+        reset: What a spike does to the membrane, one step later: ``'subtract'`` the threshold,
+            set it to ``'zero'``, or ``'none'``.
         backend: ``'fused'``, or ``'reference'`` for stock ``snntorch.Leaky`` (slow, for checks).
 
     Raises:
@@ -166,6 +171,8 @@ class LIFPopulation(nn.Module):
         threshold: float = 1.0,
         surrogate: str = 'fast_sigmoid',
         learn_beta: bool = True,
+        learn_threshold: bool = False,
+        reset: str = 'subtract',
         backend: str = 'fused',
     ) -> None:
         super().__init__()
@@ -177,13 +184,20 @@ class LIFPopulation(nn.Module):
             raise ValueError(f'threshold: got {threshold!r}, expected a number above 0')
         if backend not in BACKENDS:
             raise ValueError(f'backend: got {backend!r}, expected one of {", ".join(BACKENDS)}')
+        if reset not in RESETS:
+            raise ValueError(f'reset: got {reset!r}, expected one of {", ".join(RESETS)}')
         spike_gradient(surrogate)
         self.units = units
         self.surrogate = surrogate
+        self.reset = reset
         self.backend = backend
         self.beta = nn.Parameter(torch.full((units,), beta), requires_grad=learn_beta)
         self.threshold: Tensor
-        self.register_buffer('threshold', torch.full((units,), threshold))
+        thresholds = torch.full((units,), threshold)
+        if learn_threshold:
+            self.threshold = nn.Parameter(thresholds)
+        else:
+            self.register_buffer('threshold', thresholds)
 
     def forward(
         self, current: Tensor, membrane: Tensor, num_steps: int = 1
@@ -194,8 +208,9 @@ class LIFPopulation(nn.Module):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
-        """Accept the ``state_dict`` of a ``snntorch.Leaky`` that resets by subtraction."""
-        for name, expected in (('graded_spikes_factor', 1), ('reset_mechanism_val', 0)):
+        """Accept the ``state_dict`` of a ``snntorch.Leaky`` with the same reset."""
+        for name, expected in (('graded_spikes_factor', 1),
+                               ('reset_mechanism_val', RESETS.index(self.reset))):
             value = state_dict.pop(prefix + name, None)
             if value is not None and bool((value != expected).any()):
                 raise ValueError(f'{prefix}{name}: got {value.tolist()}, expected {expected}')
@@ -207,13 +222,14 @@ class LIFPopulation(nn.Module):
 
     def extra_repr(self) -> str:
         """What ``print(model)`` shows."""
-        return f'{self.units}, surrogate={self.surrogate!r}, backend={self.backend!r}'
+        return (f'{self.units}, surrogate={self.surrogate!r}, reset={self.reset!r}, '
+                f'backend={self.backend!r}')
 
 
 def run_populations(
     populations: list[LIFPopulation], current: Tensor, membrane: Tensor, num_steps: int
 ) -> tuple[Tensor, Tensor]:
-    """Run populations with one surrogate and backend side by side, as one larger population.
+    """Run populations with one surrogate, reset and backend side by side, as one larger population.
 
     Args:
         populations: Populations of N1, N2, … neurons.
@@ -227,7 +243,15 @@ def run_populations(
     first = populations[0]
     beta = torch.cat([population.beta for population in populations])
     threshold = torch.cat([population.threshold for population in populations])
-    run = leaky_sequence
+    surrogate = spike_gradient(first.surrogate)
     if first.backend == 'reference':
-        from .reference import leaky_reference as run
-    return run(current, membrane, beta, threshold, num_steps, spike_gradient(first.surrogate))
+        from .reference import leaky_reference
+
+        return leaky_reference(current, membrane, beta, threshold, num_steps, surrogate,
+                               first.reset)
+    if first.reset != 'subtract':
+        from .reset_mechanisms import reset_sequence
+
+        return reset_sequence(current, membrane, beta, threshold, num_steps, surrogate,
+                              first.reset)
+    return leaky_sequence(current, membrane, beta, threshold, num_steps, surrogate)

@@ -24,9 +24,11 @@ def leaky_reference(
     threshold: Tensor,
     num_steps: int = 1,
     surrogate: Callable[[Tensor], Tensor] | None = None,
+    reset: str = 'subtract',
 ) -> tuple[Tensor, Tensor]:
     """Same contract as ``neurons.leaky_sequence``, by stock ``snntorch.Leaky``."""
-    cell = snntorch.Leaky(beta=0.0, spike_grad=surrogate)
+    current = current.to(membrane.dtype)
+    cell = snntorch.Leaky(beta=0.0, spike_grad=surrogate, reset_mechanism=reset)
     # snntorch keeps every cell ever made in a class-wide list; leave it as it was.
     snntorch.SpikingNeuron.instances.remove(cell)
     constants = {'beta': beta, 'threshold': threshold}

@@ -11,6 +11,9 @@ from typing import Any
 from torch import nn
 
 from ..liquid.build import BACKBONES, check_options
+from ..spike_coding import CODINGS
+
+SPIKING_OPTIONS = ('threshold', 'surrogate', 'learn_beta', 'learn_threshold', 'reset')
 
 
 class ModalityType(Enum):
@@ -68,6 +71,10 @@ class ModalityConfig:
         backbone_options: Further arguments of the liquid cell by name, such as
             ``{'mixed_memory': True}``, ``{'ode_unfolds': 4}`` or, of a wiring, ``{'outputs': 32,
             'sparsity': 0.7, 'seed': 1}``; ``liquid.build_liquid`` lists them.
+        coding: How features reach the neurons: ``'direct'`` as a current held through the tick,
+            or as spikes by ``'rate'``, ``'latency'`` or ``'delta'``; see ``spike_coding``.
+        spiking_options: Further arguments of ``LIFPopulation`` by name: ``threshold``,
+            ``surrogate``, ``learn_beta``, ``learn_threshold``, ``reset``.
     """
 
     type: ModalityType
@@ -81,6 +88,8 @@ class ModalityConfig:
     dropout: float = 0.1
     preprocessing: nn.Module | None = None
     backbone_options: Mapping[str, Any] | None = None
+    coding: str = 'direct'
+    spiking_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'type', parse_enum('type', self.type, ModalityType))
@@ -94,9 +103,14 @@ class ModalityConfig:
                  'a number in [0, 1)')
         _require(self.backbone in BACKBONES, 'backbone', self.backbone,
                  f'one of {", ".join(BACKBONES)}')
-        _require(self.backbone_options is None or isinstance(self.backbone_options, Mapping),
-                 'backbone_options', self.backbone_options, 'a dict or None')
+        for name in ('backbone_options', 'spiking_options'):
+            value = getattr(self, name)
+            _require(value is None or isinstance(value, Mapping), name, value, 'a dict or None')
         check_options(self.backbone, self.backbone_options or {})
+        for name in self.spiking_options or {}:
+            _require(name in SPIKING_OPTIONS, 'spiking_options', name,
+                     f'keys among {", ".join(SPIKING_OPTIONS)}')
+        _require(self.coding in CODINGS, 'coding', self.coding, f'one of {", ".join(CODINGS)}')
         _require(self.preprocessing is None or isinstance(self.preprocessing, nn.Module),
                  'preprocessing', self.preprocessing, 'an nn.Module or None')
         width = getattr(self.preprocessing, 'output_dim', self.input_dim)
@@ -147,6 +161,22 @@ def parse_modalities(
         listing = ', '.join(f'{name}={width}' for name, width in widths.items())
         raise ValueError(f'encoder_dim: got {listing}, expected the same for all modalities')
     return parsed
+
+
+def require_agreement(
+    configs: Mapping[str, ModalityConfig], names: tuple[str, ...], reason: str
+) -> None:
+    """Check that all modalities have the same value of some keys.
+
+    Raises:
+        ValueError: Names the key, what each modality has, and the reason.
+    """
+    for name in names:
+        values = {modality: getattr(config, name) for modality, config in configs.items()}
+        first = next(iter(values.values()))
+        if any(value != first for value in values.values()):
+            listing = ', '.join(f'{modality}={value!r}' for modality, value in values.items())
+            raise ValueError(f'{name}: got {listing}, expected the same for all: {reason}')
 
 
 def _require(condition: bool, name: str, got: object, expected: str) -> None:

@@ -15,6 +15,7 @@ from torch import nn, Tensor
 
 from ..liquid import build_liquid
 from ..neurons import LIFPopulation, run_populations
+from .coded import encode_alone, runs_alone
 from .config import ModalityConfig
 from .state import State
 
@@ -42,7 +43,9 @@ class ModalityEncoder(nn.Module):
         self.current = nn.Linear(config.input_dim, config.spiking_units)
         # sigmoid(−4) = 0.018 is below the 1 − β = 0.05 that would make a neuron fire at all.
         self.absent = nn.Parameter(torch.full((config.spiking_units,), -4.0))
-        self.population = LIFPopulation(config.spiking_units, beta=config.beta, backend=backend)
+        self.coding = config.coding
+        self.population = LIFPopulation(config.spiking_units, beta=config.beta, backend=backend,
+                                        **(config.spiking_options or {}))
         self.liquid = build_liquid(
             config.backbone, config.spiking_units, config.liquid_units, dt_scale=dt_scale,
             backend=backend, options=config.backbone_options,
@@ -53,7 +56,8 @@ class ModalityEncoder(nn.Module):
     @property
     def state_sizes(self) -> dict[str, int]:
         """Units of each entry of the state."""
-        return {'membrane': self.population.units, 'hx': self.liquid.state_size}
+        sizes = {'membrane': self.population.units, 'hx': self.liquid.state_size}
+        return sizes | {'last': self.input_dim} if self.coding == 'delta' else sizes
 
     def currents(self, features: Tensor | None, present: Tensor) -> Tensor:
         """Currents ``[B, T, N]`` of features ``[B, T, input_dim]`` (None: never there)."""
@@ -70,7 +74,8 @@ class ModalityEncoder(nn.Module):
 
         Args:
             inputs: ``[B, T, …]``.
-            state: ``{'membrane': [B, N], 'hx': [B, H]}``.
+            state: ``{'membrane': [B, N], 'hx': [B, H]}``, and with delta coding ``'last'``, the
+                features that were there last ``[B, input_dim]``.
             dt: Seconds, ``[B, T, 1]``.
             present: ``[B, T]`` bool; all if None.
 
@@ -145,8 +150,10 @@ def encode(
     """
     rates: dict[str, Tensor] = {}
     membranes: dict[str, Tensor] = {}
-    for steps in sorted({encoder.num_spike_steps for encoder in encoders.values()}):
-        group = {n: e for n, e in encoders.items() if e.num_spike_steps == steps}
+    special = {n: e for n, e in encoders.items() if runs_alone(e)}
+    plain = {n: e for n, e in encoders.items() if n not in special}
+    for steps in sorted({encoder.num_spike_steps for encoder in plain.values()}):
+        group = {n: e for n, e in plain.items() if e.num_spike_steps == steps}
         currents = torch.cat([e.currents(features[n], present[n]) for n, e in group.items()], -1)
         membrane = torch.cat([states[name]['membrane'] for name in group], -1)
         populations = [encoder.population for encoder in group.values()]
@@ -155,10 +162,15 @@ def encode(
         group_rates = spikes.unflatten(1, (-1, steps)).mean(2)
         rates |= zip(group, group_rates.split(sizes, -1), strict=True)
         membranes |= zip(group, membrane.split(sizes, -1), strict=True)
+    memories: dict[str, State] = {}
+    for name, encoder in special.items():
+        rates[name], membranes[name], memories[name] = encode_alone(
+            encoder, features[name], present[name], states[name]
+        )
     encoded: dict[str, Tensor] = {}
     after: dict[str, State] = {}
     for name, encoder in encoders.items():
         outputs, hx = encoder.liquid(rates[name], states[name]['hx'], dt)
         encoded[name] = encoder.dropout(encoder.readout(outputs))
-        after[name] = {'membrane': membranes[name], 'hx': hx}
+        after[name] = {'membrane': membranes[name], 'hx': hx} | memories.get(name, {})
     return encoded, {name: rates[name] for name in encoders}, after

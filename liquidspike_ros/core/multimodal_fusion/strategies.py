@@ -17,7 +17,7 @@ from torch import nn, Tensor
 
 from ..liquid import CfC
 from .attention import CrossModalAttentionFusion
-from .config import FusionStrategy, ModalityConfig, ModalityType
+from .config import FusionStrategy, ModalityConfig, ModalityType, require_agreement
 from .encoder import encode, feature_norm, ModalityEncoder
 from .state import State
 
@@ -94,6 +94,10 @@ class EarlyFusion(nn.Module):
 
     def __init__(self, configs: Mapping[str, ModalityConfig], sizes: FusionSizes) -> None:
         super().__init__()
+        require_agreement(
+            configs, ('backbone', 'backbone_options', 'coding', 'spiking_options'),
+            'early fusion has one encoder for all modalities',
+        )
         values = list(configs.values())
         width = values[0].encoder_dim
         self.adapters = nn.ModuleDict({

@@ -18,6 +18,7 @@ def test_defaults_are_what_was_agreed():
     assert config.type is ModalityType.SENSOR
     assert (config.encoder_dim, config.liquid_units, config.spiking_units) == (512, 256, 128)
     assert (config.num_spike_steps, config.beta, config.backbone) == (32, 0.95, 'cfc')
+    assert config.coding == 'direct'
 
 
 def test_dict_and_dataclass_are_the_same():
@@ -38,6 +39,8 @@ def test_dict_and_dataclass_are_the_same():
         ({'beta': float('nan')}, r'beta: got nan'),
         ({'dropout': 1.0}, r'dropout: got 1.0, expected a number in \[0, 1\)'),
         ({'backbone': 'lstm'}, r"backbone: got 'lstm', expected one of cfc, ltc, ncp, ncp_ltc"),
+        ({'coding': 'phase'}, r"coding: got 'phase', expected one of direct, rate, latency, delta"),
+        ({'spiking_options': {'units': 1}}, r"spiking_options: got 'units', expected keys among"),
         ({'backbone_options': 3}, r'backbone_options: got 3, expected a dict or None'),
         ({'backbone_options': {'sparse': 1}}, r"backbone_options: got unknown key 'sparse' for"),
         ({'preprocessing': 'resnet'}, r"preprocessing: got 'resnet', expected an nn.Module"),

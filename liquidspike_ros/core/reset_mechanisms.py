@@ -1,0 +1,91 @@
+"""What a spike does to a membrane, besides the subtraction of ``neurons.leaky_sequence``.
+
+With ``R[k] = 1 if U[k-1] > θ else 0`` (no gradient), as in ``snntorch.Leaky``::
+
+    subtract   U[k] = β · U[k-1] + I[k] − R[k] · θ        (neurons.leaky_sequence)
+    zero       U[k] = β · (1 − R[k]) · U[k-1] + I[k]
+    none       U[k] = β · U[k-1] + I[k]
+
+All three act one step after the spike. ``zero`` forgets by how much the threshold was passed, so
+the rate no longer follows a strong current exactly; ``none`` keeps firing while the membrane is up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .neurons import spike_gradient, SpikeGradient
+
+
+class _ResetSequence(torch.autograd.Function):
+    """All spike steps of a population as one node; time first, ``[T, B, N]``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        current: Tensor,
+        membrane: Tensor,
+        beta: Tensor,
+        threshold: Tensor,
+        num_steps: int,
+        surrogate: SpikeGradient,
+        zero: bool,
+    ) -> tuple[Tensor, Tensor]:
+        trace = current.new_empty(current.shape[0] * num_steps, *current.shape[1:])
+        potentials = trace.unbind(0)
+        previous, step = membrane, 0
+        for drive in current.unbind(0):
+            for _ in range(num_steps):
+                kept = previous.masked_fill(previous > threshold, 0) if zero else previous
+                previous = torch.mul(kept, beta, out=potentials[step]).add_(drive)
+                step += 1
+        ctx.save_for_backward(trace, membrane, beta, threshold)
+        ctx.num_steps, ctx.surrogate, ctx.zero = num_steps, surrogate, zero
+        return (trace > threshold).to(trace.dtype), previous.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_spikes: Tensor, grad_membrane: Tensor) -> tuple[Any, ...]:
+        trace, membrane, beta, threshold = ctx.saved_tensors
+        with torch.enable_grad():
+            distance = (trace - threshold).requires_grad_()
+            spikes = ctx.surrogate(distance)
+            (slope,) = torch.autograd.grad(spikes, distance, torch.ones_like(spikes))
+        direct = grad_spikes * slope
+        before = torch.cat([membrane.unsqueeze(0), trace[:-1]])
+        kept = before <= threshold if ctx.zero else torch.ones_like(before, dtype=torch.bool)
+        adjoint = torch.empty_like(trace)
+        flow = (kept * beta).unbind(0)  # ∂U[k] / ∂U[k-1]
+        rows, targets = direct.unbind(0), adjoint.unbind(0)
+        later = torch.add(rows[-1], grad_membrane, out=targets[-1])
+        for step in range(len(rows) - 2, -1, -1):
+            later = torch.addcmul(rows[step], later, flow[step + 1], out=targets[step])
+        grad_current = adjoint.unflatten(0, (-1, ctx.num_steps)).sum(1)
+        grad_beta = (adjoint * before * kept).sum((0, 1))
+        return (grad_current, later * flow[0], grad_beta, -direct.sum((0, 1)), None, None, None)
+
+
+def reset_sequence(
+    current: Tensor,
+    membrane: Tensor,
+    beta: Tensor,
+    threshold: Tensor,
+    num_steps: int = 1,
+    surrogate: SpikeGradient | None = None,
+    reset: str = 'zero',
+) -> tuple[Tensor, Tensor]:
+    """Same contract as ``neurons.leaky_sequence``, with the reset ``'zero'`` or ``'none'``."""
+    spikes, membrane = _ResetSequence.apply(
+        current.to(membrane.dtype).transpose(0, 1),
+        membrane,
+        beta.clamp(0, 1),
+        threshold,
+        num_steps,
+        surrogate or spike_gradient('fast_sigmoid'),
+        reset == 'zero',
+    )
+    return spikes.transpose(0, 1), membrane
