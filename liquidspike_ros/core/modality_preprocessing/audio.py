@@ -32,26 +32,41 @@ def mel_to_hertz(mel: Tensor, scale: str = 'slaney') -> Tensor:
 
 
 def mel_filterbank(
-    n_mels: int, n_fft: int, sample_rate: int, scale: str = 'slaney'
+    n_mels: int, n_fft: int, sample_rate: int, scale: str = 'slaney', *,
+    norm: str | None = None, widen: bool = True,
 ) -> Tensor:
-    """Triangular filters ``[n_fft // 2 + 1, n_mels]`` from 0 Hz to Nyquist, each of peak 1.
+    """Triangular filters ``[n_fft // 2 + 1, n_mels]`` from 0 Hz to Nyquist.
 
-    Filters narrower than the bin spacing are widened to it, so that none is empty.
+    With ``widen=False`` these are the filters of ``librosa.filters.mel`` of the same ``norm``
+    (transposed); with ``widen=True`` too, wherever no filter is narrower than the bin spacing.
+
+    Args:
+        n_mels: Filters.
+        n_fft: Window of the Fourier transform, samples.
+        sample_rate: Hz.
+        scale: ``'slaney'`` or ``'htk'``.
+        norm: None for filters of peak 1, ``'slaney'`` for filters of area 1 (over Hz).
+        widen: Widen filters narrower than the bin spacing to it, so that none is empty.
 
     Raises:
-        ValueError: Unknown ``scale``.
+        ValueError: Unknown ``scale`` or ``norm``.
     """
     if scale not in MEL_SCALES:
         raise ValueError(f'mel_scale: got {scale!r}, expected one of {", ".join(MEL_SCALES)}')
+    if norm not in (None, 'slaney'):
+        raise ValueError(f"norm: got {norm!r}, expected None or 'slaney'")
     limits = hertz_to_mel(torch.tensor([0.0, sample_rate / 2], dtype=torch.float64), scale)
     edges = mel_to_hertz(torch.linspace(float(limits[0]), float(limits[1]), n_mels + 2,
                                         dtype=torch.float64), scale)
     bins = torch.linspace(0.0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64).unsqueeze(1)
-    spacing = sample_rate / n_fft
+    spacing = sample_rate / n_fft if widen else 0.0
     centre = edges[1:-1]
     rising = 1.0 - (centre - bins) / (centre - edges[:-2]).clamp(min=spacing)
     falling = 1.0 - (bins - centre) / (edges[2:] - centre).clamp(min=spacing)
-    return torch.minimum(rising, falling).clamp(min=0.0).float()
+    bank = torch.minimum(rising, falling).clamp(min=0.0)
+    if norm == 'slaney':
+        bank = bank * 2.0 / (edges[2:] - edges[:-2])
+    return bank.float()
 
 
 class AudioPreprocessor(nn.Module):

@@ -1,4 +1,4 @@
-"""Images to features: three convolutional trunks, all of which keep where things are.
+"""Images to features: convolutional trunks, all of which keep where things are.
 
 Each trunk ends in a small spatial grid that is flattened, not averaged away, so the bearing of
 what is seen reaches the linear layer.
@@ -6,58 +6,17 @@ what is seen reaches the linear layer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import torch
 from torch import nn, Tensor
 
-ARCHITECTURES = ('resnet', 'efficient', 'simple')
+from .resnet import load_trunk, ResNet18, ResNet50
+
+ARCHITECTURES = ('resnet', 'efficient', 'simple', 'resnet50')
 # Rows and columns kept of the image plane. A robot turns towards what it sees: columns matter.
-GRIDS = {'resnet': (2, 3), 'efficient': (3, 5), 'simple': (4, 12)}
-
-
-class BasicBlock(nn.Module):
-    """Two 3×3 convolutions around a shortcut (He et al., 2016); torchvision's parameter names."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample: nn.Module | None = None
-        if stride != 1 or inputs != outputs:
-            shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[B, inputs, H, W]`` -> ``[B, outputs, H / stride, W / stride]``."""
-        shortcut = x if self.downsample is None else self.downsample(x)
-        y = torch.relu(self.bn1(self.conv1(x)))
-        return torch.relu(self.bn2(self.conv2(y)) + shortcut)
-
-
-class ResNet18(nn.Module):
-    """The trunk of ResNet-18 (He et al., CVPR 2016): stride 32, 512 channels.
-
-    Parameter names are torchvision's, so ``load_state_dict(weights, strict=False)`` takes
-    everything of a torchvision ``resnet18`` but its classifier ``fc``.
-    """
-
-    channels = 512
-
-    def __init__(self, input_channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(input_channels, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
-        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
-        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
-        self.layer4 = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, H, W]`` -> ``[B, 512, H / 32, W / 32]``."""
-        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+GRIDS = {'resnet': (2, 3), 'resnet50': (2, 3), 'efficient': (3, 5), 'simple': (4, 12)}
 
 
 class InvertedResidual(nn.Module):
@@ -130,13 +89,20 @@ class SimpleTrunk(nn.Module):
         return self.layers(x)
 
 
+Trunk = ResNet18 | ResNet50 | EfficientTrunk | SimpleTrunk
+TRUNKS: dict[str, Callable[[int], Trunk]] = {
+    'resnet': ResNet18, 'resnet50': ResNet50, 'efficient': EfficientTrunk, 'simple': SimpleTrunk
+}
+
+
 class VisionPreprocessor(nn.Module):
     """Images ``[B, C, H, W]`` in [0, 1] to features ``[B, output_dim]``, normalised inside.
 
     Args:
         input_channels: ``C``.
         output_dim: Width of the features.
-        architecture: ``'resnet'`` (ResNet-18), ``'efficient'`` (MobileNet class) or ``'simple'``.
+        architecture: ``'resnet'`` (ResNet-18), ``'resnet50'``, ``'efficient'`` (MobileNet class)
+            or ``'simple'``.
         grid: Rows and columns of the image plane kept; the architecture's own if None.
 
     Raises:
@@ -159,10 +125,7 @@ class VisionPreprocessor(nn.Module):
         self.input_channels, self.output_dim = input_channels, output_dim
         self.architecture = architecture
         self.grid = GRIDS[architecture] if grid is None else grid
-        trunks: dict[str, type[ResNet18] | type[EfficientTrunk] | type[SimpleTrunk]] = {
-            'resnet': ResNet18, 'efficient': EfficientTrunk, 'simple': SimpleTrunk
-        }
-        self.backbone = trunks[architecture](input_channels)
+        self.backbone = TRUNKS[architecture](input_channels)
         self.head = nn.Linear(self.backbone.channels * self.grid[0] * self.grid[1], output_dim)
         # ImageNet statistics, so that torchvision weights see what they were trained on.
         mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -189,6 +152,14 @@ class VisionPreprocessor(nn.Module):
         maps = self.backbone(self.normalise(images))
         cells = nn.functional.adaptive_avg_pool2d(maps, self.grid)
         return nn.functional.silu(self.head(cells.flatten(1)))
+
+    def load_weights(self, path: str | Path) -> None:
+        """Load the trunk from a weight file, for the ResNets one of torchvision.
+
+        Raises:
+            ValueError: See ``load_trunk``.
+        """
+        load_trunk(self.backbone, path)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images in [0, 1] to zero mean and unit variance by the ImageNet statistics."""
