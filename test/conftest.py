@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 # One thread a process: the test workers share the cores with the nodes they start.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+# A shell that starts us in the background has SIGINT ignored, and so would every program that the
+# Ctrl-C tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -44,9 +44,10 @@ def test_a_wrong_type_that_comes_later_is_an_error_naming_all(
     # In a participant of its own: Fast DDS allows one type a topic in each.
     with ros_node('stranger') as stranger:
         stranger.create_publisher(String, 'scan', 10)
+        # The topic may be known before the name of the node that publishes on it.
         text = wait_for(lambda: (s := ear.status.get('policy: lidar')) and s.level == b'\x02'
-                        and s.message, 'an ERROR on the lidar')
-    for part in ('/scan', 'std_msgs/msg/String', '/stranger', 'sensor_msgs/msg/LaserScan'):
+                        and '/stranger' in s.message and s.message, 'an ERROR on the lidar')
+    for part in ('/scan', 'std_msgs/msg/String', 'sensor_msgs/msg/LaserScan'):
         assert part in text
     assert process.running
 
