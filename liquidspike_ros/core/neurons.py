@@ -249,6 +249,11 @@ def run_populations(
 
         return leaky_reference(current, membrane, beta, threshold, num_steps, surrogate,
                                first.reset)
+    if torch.compiler.is_exporting():
+        from .reset_mechanisms import plain_sequence
+
+        return plain_sequence(current, membrane, beta, threshold, num_steps, surrogate,
+                              first.reset)
     if first.reset != 'subtract':
         from .reset_mechanisms import reset_sequence
 

@@ -89,3 +89,31 @@ def reset_sequence(
         reset == 'zero',
     )
     return spikes.transpose(0, 1), membrane
+
+
+def plain_sequence(
+    current: Tensor,
+    membrane: Tensor,
+    beta: Tensor,
+    threshold: Tensor,
+    num_steps: int = 1,
+    surrogate: SpikeGradient | None = None,
+    reset: str = 'subtract',
+) -> tuple[Tensor, Tensor]:
+    """Same contract as ``neurons.leaky_sequence`` with any reset, by elementary operators only.
+
+    Slow, and what ``torch.export`` sees: a graph of it needs no code of this package, and one
+    that is exported with gradients cannot hold the in-place work of the one-node versions.
+    """
+    fire = surrogate or spike_gradient('fast_sigmoid')
+    beta = beta.clamp(0, 1)
+    spikes = []
+    for drive in current.to(membrane.dtype).unbind(1):
+        for _ in range(num_steps):
+            fired = (membrane > threshold).to(membrane.dtype)
+            kept = membrane * (1 - fired) if reset == 'zero' else membrane
+            membrane = kept * beta + drive
+            if reset == 'subtract':
+                membrane = membrane - fired * threshold
+            spikes.append(fire(membrane - threshold).to(membrane.dtype))
+    return torch.stack(spikes, 1), membrane

@@ -200,7 +200,8 @@ class CfC(nn.Module):
         hx = checked_state(inputs, hx, self.input_size, self.state_size)
         batch, ticks = inputs.shape[:2]
         dt = 1.0 / self.dt_scale if timespans is None else timespans
-        spans = timespans_like(dt, batch, ticks, inputs) * self.dt_scale
+        # In the precision of the state, which autocast must not take from it tick by tick.
+        spans = timespans_like(dt, batch, ticks, hx) * self.dt_scale
         if self.backend == 'reference':
             from ..reference import cfc_reference
 

@@ -144,12 +144,12 @@ class AudioPreprocessor(nn.Module):
                 f'[B, {self.channels}, samples]')
             raise ValueError(f'audio: got shape {tuple(samples.shape)}, expected {form}')
         real, imaginary = self.spectrum(samples)
-        bands = self.bands(real, imaginary)  # [B, frames, rows]
+        bands = self.bands(real, imaginary).to(samples.dtype)  # [B, frames, rows]
         frames = nn.functional.silu(self.convolution(bands.transpose(1, 2)))
         _, last = self.temporal(frames.transpose(1, 2))
         features = [last[-1]]
         if self.pairs:
-            features.append(self.delays(real, imaginary).flatten(1))
+            features.append(self.delays(real, imaginary).flatten(1).to(samples.dtype))
         return nn.functional.silu(self.head(torch.cat(features, 1)))
 
     def spectrum(self, samples: Tensor) -> tuple[Tensor, Tensor]:
@@ -158,13 +158,15 @@ class AudioPreprocessor(nn.Module):
         rest = short if short > 0 else -(samples.shape[-1] - self.n_fft) % self.hop_length
         # Padded in front: the newest samples are the ones that must not be lost.
         frames = nn.functional.pad(samples, (rest, 0)).unfold(-1, self.n_fft, self.hop_length)
+        # The transform knows no bfloat16, and power needs more range than float16 has.
+        frames = frames.to(torch.promote_types(frames.dtype, torch.float32))
         transform = torch.fft.rfft(frames * self.window)
         return transform.real, transform.imag
 
     def bands(self, real: Tensor, imaginary: Tensor) -> Tensor:
         """Log-mel of every channel and level differences of every pair, ``[B, frames, rows]``."""
         power = real.square() + imaginary.square()
-        level = torch.log(power @ self.mel + FLOOR)  # [B, C, frames, mels]
+        level = torch.log(power @ self.mel.to(power.dtype) + FLOOR)  # [B, C, frames, mels]
         rows = [(level + 5.0) / 5.0]  # silence −1.8, full scale about 2.5
         if self.pairs:
             first, second = zip(*self.pairs, strict=True)
@@ -184,7 +186,7 @@ class AudioPreprocessor(nn.Module):
         cross_i = (ai * br - ar * bi).sum(2)
         # The floor keeps the gradient of the square root finite at digital silence.
         size = torch.sqrt(cross_r.square() + cross_i.square() + FLOOR**2)
-        return torch.cat([cross_r / size, cross_i / size], -1) @ self.lags
+        return torch.cat([cross_r / size, cross_i / size], -1) @ self.lags.to(size.dtype)
 
 
 def _lag_basis(n_fft: int, max_lag: int) -> Tensor:

@@ -230,6 +230,9 @@ class MultiModalFusionNetwork(nn.Module):
             if value.dim() < 3 or value.shape[:2] != given[first].shape[:2]:
                 raise ValueError(f'{name}: got leading sizes {tuple(value.shape[:2])}, expected '
                                  f'{tuple(given[first].shape[:2])} (batch, ticks) like {first}')
+        if given[first].shape[1] < 1:
+            raise ValueError(f'{first}: got shape {tuple(given[first].shape)}, '
+                             f'expected [B, T, …] with at least one tick T')
         return given
 
     def _presence(

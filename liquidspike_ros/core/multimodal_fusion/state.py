@@ -59,7 +59,11 @@ def check_state(state: object, expected: dict[str, Any], batch: int, name: str =
     if not isinstance(state, dict):
         raise ValueError(f'{name}: got {type(state).__name__}, expected a dict')
     if state.keys() != expected.keys():
-        raise ValueError(f'{name}: got entries {sorted(state)}, expected {sorted(expected)}')
+        missing = sorted(expected.keys() - state.keys())
+        fault = (f'{missing[0]!r} is missing' if missing else
+                 f'{sorted(map(str, state.keys() - expected.keys()))[0]!r} is unknown')
+        raise ValueError(f'{name}: got entries {sorted(map(str, state))}, '
+                         f'expected {sorted(expected)}: {fault}')
     for key, size in expected.items():
         entry, value = f'{name}.{key}', state[key]
         if isinstance(size, dict):

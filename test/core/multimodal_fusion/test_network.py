@@ -243,8 +243,13 @@ def test_a_state_of_the_wrong_shape_names_the_entry(network, sequence, strategy)
         with pytest.raises(ValueError, match=rf'state\.{path}: got shape \(2, 99\), expected'):
             model.unroll(inputs, state)
         del entry[last]
-        with pytest.raises(ValueError, match=r'got entries .* expected'):
+        with pytest.raises(ValueError, match=rf"got entries .* expected .*: '{last}' is missing"):
             model.unroll(inputs, state)
+        entry[last] = [0.0]
+        with pytest.raises(ValueError, match=rf'state\.{path}: got list, expected a tensor'):
+            model.unroll(inputs, state)
+    with pytest.raises(ValueError, match=r"state: got entries .* expected .*: 'tail' is unknown"):
+        model.unroll(inputs, model.init_state(2) | {'tail': torch.zeros(2, 1)})
     with pytest.raises(ValueError, match='state: got list, expected a dict'):
         model.unroll(inputs, [])
     with pytest.raises(ValueError, match=r'got shape \(3, \d+\), expected \(2, \d+\)'):
@@ -309,6 +314,8 @@ def test_modality_dropout_is_absence_while_training_only(network, sequence):
         ({'eye': torch.zeros(2, 3, 9).double()}, 'eye: got preprocessed features of shape'),
         ({'eye': torch.zeros(1, 3, 5).double()}, r'leading sizes .* \(batch, ticks\) like'),
         ({'eye': torch.zeros(2).double()}, 'eye: got leading sizes'),
+        ({name: torch.zeros(2, 0, 1) for name in ('eye', 'ear', 'skin', 'nose')},
+         r'eye: got shape \(2, 0, 1\), expected \[B, T, …\] with at least one tick T'),
     ],
 )
 def test_wrong_inputs_are_named(network, sequence, change, message):
