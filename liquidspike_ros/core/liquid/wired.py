@@ -20,6 +20,7 @@ from ncps.wirings import AutoNCP, Wiring
 import numpy as np
 import torch
 from torch import nn, Tensor
+from torch.nn import functional
 
 from ..neurons import BACKENDS
 from .cfc import CfC, checked_state, timespans_like
@@ -121,14 +122,14 @@ class WiredCfC(nn.Module):
         """
         hx = checked_state(inputs, hx, self.input_size, self.units)
         dt = 1.0 / self.dt_scale if timespans is None else timespans
-        seconds = timespans_like(dt, inputs.shape[0], inputs.shape[1], hx)
+        spans = timespans_like(dt, inputs.shape[0], inputs.shape[1], hx) * self.dt_scale
         if self.backend == 'reference':
             from ..reference import wired_cfc_reference
 
-            return wired_cfc_reference(self, inputs, hx, seconds * self.dt_scale)
+            return wired_cfc_reference(self, inputs, hx, spans)
         after = []
         for layer, state in zip(self.children(), hx.split(self.layer_sizes, 1), strict=True):
-            inputs, state = layer(inputs, state, seconds)
+            inputs, state = layer(inputs, state, spans)
             after.append(state)
         return inputs, torch.cat(after, 1)
 
@@ -156,14 +157,21 @@ class _WiredLayer(nn.Module):
         self.sparsity_mask: Tensor
         self.register_buffer('sparsity_mask', mask)
 
-    def forward(self, inputs: Tensor, hx: Tensor, timespans: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``CfC``."""
-        targets = [self.sparsity_mask] * min(2, len(self.cell.head_names))
-        times = [torch.ones_like(self.sparsity_mask)] * (len(self.cell.head_names) - len(targets))
-        weight = self.cell.heads.weight * torch.cat(targets + times)
-        return torch.func.functional_call(
-            self.cell, {'heads.weight': weight}, (inputs, hx, timespans)
-        )
+    def forward(self, inputs: Tensor, hx: Tensor, spans: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``CfC``, with timespans ``[B, T, 1]`` already scaled."""
+        heads = self.cell.heads
+        # Time heads, which come last, see everything.
+        masked = min(2, len(self.cell.head_names)) * self.cell.units
+        targets, times = heads.weight.split([masked, len(heads.weight) - masked])
+        mask = self.sparsity_mask.repeat(masked // self.cell.units, 1)
+        weight = torch.cat([targets * mask, times])
+        weight_x, weight_h = weight.split([self.cell.input_size, self.cell.units], dim=1)
+        states = []
+        for drive, span in zip(functional.linear(inputs, weight_x, heads.bias).unbind(1),
+                               spans.unbind(1), strict=True):
+            hx = self.cell._interpolate(torch.addmm(drive, hx, weight_h.t()), span)
+            states.append(hx)
+        return torch.stack(states, 1), hx
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any

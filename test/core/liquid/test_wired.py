@@ -71,7 +71,8 @@ def test_an_unwired_synapse_carries_nothing():
     inputs = torch.randn(1, 4, 3).double().requires_grad_()
     times = cell.layer_0.cell.heads.weight.data[2 * mask.shape[0]:]
     times.zero_()  # the time heads see everything, as in ncps
-    states, _ = cell.layer_0(inputs[:, :1], torch.zeros(1, mask.shape[0]).double(), 0.1)
+    states, _ = cell.layer_0(inputs[:, :1], torch.zeros(1, mask.shape[0]).double(),
+                             torch.ones(1, 1, 1).double())
     states[0, 0, target].backward()
     assert inputs.grad[0, 0, source] == 0
     assert inputs.grad[0, 0].abs().max() > 0
