@@ -21,11 +21,19 @@ import safetensors.torch
 import torch
 from torch import nn, Tensor
 
-from .multimodal_applications import RobotMultiSensorModel
+from .multimodal_applications import (
+    AudioVideoModel,
+    RobotMultiSensorModel,
+    TriModalModel,
+    VisionLanguageModel,
+)
 
 FORMAT = 'liquidspike_ros/1'
 CONFIG, WEIGHTS, PENDING = 'config.json', 'model.safetensors', 'model.safetensors.new'
-MODELS: dict[str, Callable[..., nn.Module]] = {'RobotMultiSensorModel': RobotMultiSensorModel}
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    model.__name__: model
+    for model in (RobotMultiSensorModel, VisionLanguageModel, AudioVideoModel, TriModalModel)
+}
 FIELDS: dict[str, type] = {
     'format': str, 'model_class': str, 'config': dict, 'sha256': str, 'metadata': dict
 }

@@ -1,33 +1,27 @@
-"""Ready-made models."""
+"""The model a robot is driven by: camera, sensors, LiDAR and microphones to an action."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import torch
 from torch import nn, Tensor
 
-from .modality_preprocessing import (
+from ..modality_preprocessing import (
     AudioPreprocessor,
     LidarPreprocessor,
     SensorPreprocessor,
     VisionPreprocessor,
 )
-from .multimodal_fusion import (
-    detach_state,
+from ..multimodal_fusion import (
     FusionInfo,
     FusionStrategy,
-    ModalityConfig,
     ModalityType,
     MultiModalFusionNetwork,
-    reset_state,
-    State,
 )
-from .multimodal_fusion.network import NOMINAL_DT
+from .model import FusionModel, image_shape, memory_for, modality_configs, SampleShape
 
 
-class RobotMultiSensorModel(nn.Module):
+class RobotMultiSensorModel(FusionModel):
     """A robot's senses to its action, tick after tick.
 
     Inputs, each optional at any tick, by name:
@@ -99,9 +93,9 @@ class RobotMultiSensorModel(nn.Module):
         control_rate: float = 15.0,
         backend: str = 'fused',
     ) -> None:
-        config = {key: value for key, value in locals().items() if key not in ('self', '__class__')}
+        arguments = dict(locals())
         super().__init__()
-        self._config = _plain(config)
+        self.remember(arguments)
         self.sample_shapes = _sample_shapes(
             camera_size, num_sensors, sensor_window, lidar_shape, audio_channels, audio_window
         )
@@ -118,33 +112,16 @@ class RobotMultiSensorModel(nn.Module):
         if audio_channels is not None:
             preprocessors['audio'] = (ModalityType.AUDIO, AudioPreprocessor(
                 audio_sample_rate, audio_mels, encoder_dim, channels=audio_channels))
-        configs = {
-            name: ModalityConfig(
-                type=kind, input_dim=encoder_dim, encoder_dim=encoder_dim,
-                liquid_units=liquid_units, spiking_units=spiking_units,
-                num_spike_steps=num_spike_steps, beta=beta, backbone=backbone, dropout=dropout,
-                preprocessing=module,
-            )
-            for name, (kind, module) in preprocessors.items()
-        }
-        remembers = str(getattr(fusion_strategy, 'value', fusion_strategy)) in (
-            'hybrid', 'hierarchical')
+        configs = modality_configs(
+            preprocessors, encoder_dim, liquid_units=liquid_units, spiking_units=spiking_units,
+            num_spike_steps=num_spike_steps, beta=beta, backbone=backbone, dropout=dropout,
+        )
         self.network = MultiModalFusionNetwork(
             configs, fusion_strategy, fusion_dim, num_attention_heads, action_dim,
-            memory_units=liquid_units if remembers else 0, modality_dropout=modality_dropout,
-            dt_scale=control_rate, backend=backend,
+            memory_units=memory_for(fusion_strategy, liquid_units),
+            modality_dropout=modality_dropout, dt_scale=control_rate, backend=backend,
         )
         self.action_dim = action_dim
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON takes them; ``from_pretrained`` builds from them."""
-        return dict(self._config)
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Names of the inputs, in the order of every ``M``."""
-        return self.network.modalities
 
     def forward(
         self,
@@ -160,78 +137,8 @@ class RobotMultiSensorModel(nn.Module):
         Raises:
             ValueError: Names the input, what was got and what was expected.
         """
-        inputs = self._named(camera=camera, sensors=sensors, lidar=lidar, audio=audio)
-        self._check(inputs, 1)
-        return self.network(inputs, return_modality_features, return_attention_maps)
-
-    def step(
-        self,
-        inputs: Mapping[str, Tensor | None],
-        state: State | None = None,
-        dt: Tensor | float = NOMINAL_DT,
-        present: Tensor | None = None,
-        return_info: bool = False,
-    ) -> Any:
-        """One control tick; see ``MultiModalFusionNetwork.step``.
-
-        Returns:
-            ``(action [B, action_dim], state)`` or ``(action, state, info)``.
-        """
-        self._check(inputs, 1)
-        return self.network.step(inputs, state, dt, present, return_info)
-
-    def unroll(
-        self,
-        inputs: Mapping[str, Tensor | None],
-        state: State | None = None,
-        dt: Tensor | float = NOMINAL_DT,
-        present: Tensor | None = None,
-        return_info: bool = False,
-    ) -> Any:
-        """A sequence of ticks; see ``MultiModalFusionNetwork.unroll``.
-
-        Returns:
-            ``(actions [B, T, action_dim], state)`` or ``(actions, state, info)``.
-        """
-        self._check(inputs, 2)
-        return self.network.unroll(inputs, state, dt, present, return_info)
-
-    def init_state(
-        self,
-        batch_size: int,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> State:
-        """A state at rest for ``batch_size`` robots."""
-        return self.network.init_state(batch_size, device, dtype)
-
-    @staticmethod
-    def detach_state(state: State) -> State:
-        """Cut a state from the graph that made it."""
-        return detach_state(state)
-
-    @staticmethod
-    def reset_state(state: State, mask: Tensor) -> State:
-        """Put the robots where ``mask [B]`` is True back to rest."""
-        return reset_state(state, mask)
-
-    def _named(self, **inputs: Tensor | None) -> dict[str, Tensor | None]:
-        return {name: value for name, value in inputs.items()
-                if value is not None or name in self.modalities}
-
-    def _check(self, inputs: Mapping[str, Tensor | None], leading: int) -> None:
-        for name, value in inputs.items():
-            expected = self.sample_shapes.get(name)
-            if value is None or expected is None:
-                continue
-            got = tuple(value.shape[leading:])
-            fits = len(got) == len(expected) and all(
-                want is None or want == size for want, size in zip(expected, got, strict=True))
-            if not fits or value.dim() != leading + len(expected):
-                lead = ['B', 'T'][:leading]
-                tail = ['samples' if size is None else size for size in expected]
-                raise ValueError(f'{name}: got shape {tuple(value.shape)}, expected '
-                                 f'[{", ".join(map(str, [*lead, *tail]))}]')
+        return self._once(return_modality_features, return_attention_maps,
+                          camera=camera, sensors=sensors, lidar=lidar, audio=audio)
 
 
 def _sample_shapes(
@@ -241,18 +148,15 @@ def _sample_shapes(
     lidar_shape: tuple[int, int] | None,
     audio_channels: int | None,
     audio_window: int | None,
-) -> dict[str, tuple[int | None, ...]]:
+) -> dict[str, SampleShape]:
     """Shape of one sample by modality; None for a size that is free.
 
     Raises:
         ValueError: Names the argument, what was got and what was expected.
     """
-    shapes: dict[str, tuple[int | None, ...]] = {}
+    shapes: dict[str, SampleShape] = {}
     if camera_size is not None:
-        if len(camera_size) != 3 or min(camera_size) < 1:
-            raise ValueError(f'camera_size: got {camera_size!r}, '
-                             f'expected (channels, height, width)')
-        shapes['camera'] = tuple(camera_size)
+        shapes['camera'] = image_shape('camera_size', camera_size)
     if num_sensors < 0:
         raise ValueError(f'num_sensors: got {num_sensors!r}, expected at least 0')
     if sensor_window is not None and sensor_window < 1:
@@ -272,17 +176,3 @@ def _sample_shapes(
         raise ValueError('camera_size, num_sensors, lidar_shape, audio_channels: got none of '
                          'them, expected at least one sensor')
     return shapes
-
-
-def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments as JSON takes them: tuples as lists, enums by value."""
-    plain: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, FusionStrategy):
-            value = value.value
-        elif isinstance(value, tuple):
-            value = list(value)
-        elif isinstance(value, Mapping):
-            value = dict(value)
-        plain[key] = value
-    return plain

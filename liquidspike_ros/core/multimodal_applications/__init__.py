@@ -1,0 +1,17 @@
+"""Ready-made models: robot control, vision and language, audio and video, all three."""
+
+from __future__ import annotations
+
+from .audio_video import AudioVideoModel
+from .generation import generate_caption
+from .robot import RobotMultiSensorModel
+from .tri_modal import TriModalModel
+from .vision_language import VisionLanguageModel
+
+__all__ = [
+    'AudioVideoModel',
+    'RobotMultiSensorModel',
+    'TriModalModel',
+    'VisionLanguageModel',
+    'generate_caption',
+]

@@ -1,0 +1,185 @@
+"""What the ready-made models share: configuration, presets, three ways in, explicit state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import nn, Tensor
+
+from ..multimodal_fusion import (
+    detach_state,
+    FusionInfo,
+    FusionStrategy,
+    ModalityConfig,
+    ModalityType,
+    MultiModalFusionNetwork,
+    reset_state,
+    State,
+)
+from ..multimodal_fusion.network import NOMINAL_DT
+
+SampleShape = tuple[int | str | None, ...]
+Model = TypeVar('Model', bound='FusionModel')
+
+
+class FusionModel(nn.Module):
+    """A ``MultiModalFusionNetwork`` with named inputs of known shape; holds no state.
+
+    A subclass sets ``network`` and ``sample_shapes`` (the shape of one sample by modality, a name
+    or None where a size is free), and calls ``remember`` with its constructor's ``locals()``.
+    """
+
+    network: MultiModalFusionNetwork
+    sample_shapes: Mapping[str, SampleShape]
+
+    @classmethod
+    def preset(cls: type[Model], name: str, **overrides: Any) -> Model:
+        """Build the model with the settings recommended for a task.
+
+        Args:
+            name: Key of ``presets.PRESETS`` for this class.
+            overrides: Constructor arguments that go before those of the preset.
+
+        Raises:
+            ValueError: Unknown preset, or an argument is out of range.
+        """
+        from .presets import preset_arguments
+
+        return cls(**preset_arguments(cls.__name__, name, overrides))
+
+    def remember(self, arguments: Mapping[str, Any]) -> None:
+        """Keep the constructor's arguments for ``config``."""
+        self._config = {key: _plain(value) for key, value in arguments.items()
+                        if key not in ('self', '__class__')}
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON takes them; ``from_pretrained`` builds from them."""
+        return dict(self._config)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the inputs, in the order of every ``M``."""
+        return self.network.modalities
+
+    def step(
+        self,
+        inputs: Mapping[str, Tensor | None],
+        state: State | None = None,
+        dt: Tensor | float = NOMINAL_DT,
+        present: Tensor | None = None,
+        return_info: bool = False,
+    ) -> Any:
+        """One tick; see ``MultiModalFusionNetwork.step``.
+
+        Returns:
+            ``(output [B, output_dim], state)`` or ``(output, state, info)``.
+        """
+        self._check(inputs, 1)
+        return self.network.step(inputs, state, dt, present, return_info)
+
+    def unroll(
+        self,
+        inputs: Mapping[str, Tensor | None],
+        state: State | None = None,
+        dt: Tensor | float = NOMINAL_DT,
+        present: Tensor | None = None,
+        return_info: bool = False,
+    ) -> Any:
+        """A sequence of ticks; see ``MultiModalFusionNetwork.unroll``.
+
+        Returns:
+            ``(outputs [B, T, output_dim], state)`` or ``(outputs, state, info)``.
+        """
+        self._check(inputs, 2)
+        return self.network.unroll(inputs, state, dt, present, return_info)
+
+    def init_state(
+        self,
+        batch_size: int,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> State:
+        """A state at rest for ``batch_size`` rows."""
+        return self.network.init_state(batch_size, device, dtype)
+
+    @staticmethod
+    def detach_state(state: State) -> State:
+        """Cut a state from the graph that made it."""
+        return detach_state(state)
+
+    @staticmethod
+    def reset_state(state: State, mask: Tensor) -> State:
+        """Put the rows where ``mask [B]`` is True back to rest."""
+        return reset_state(state, mask)
+
+    def _once(
+        self, return_modality_features: bool, return_attention_maps: bool,
+        **inputs: Tensor | None,
+    ) -> Tensor | tuple[Tensor, FusionInfo]:
+        """One tick from rest, as ``forward`` wants it."""
+        named = {name: value for name, value in inputs.items()
+                 if value is not None or name in self.modalities}
+        self._check(named, 1)
+        return self.network(named, return_modality_features, return_attention_maps)
+
+    def _check(self, inputs: Mapping[str, Tensor | None], leading: int) -> None:
+        for name, value in inputs.items():
+            expected = self.sample_shapes.get(name)
+            if value is None or expected is None:
+                continue
+            got = tuple(value.shape[leading:])
+            fits = len(got) == len(expected) and all(
+                not isinstance(want, int) or want == size
+                for want, size in zip(expected, got, strict=True))
+            if not fits or value.dim() != leading + len(expected):
+                lead = ['B', 'T'][:leading]
+                tail = ['samples' if size is None else size for size in expected]
+                raise ValueError(f'{name}: got shape {tuple(value.shape)}, expected '
+                                 f'[{", ".join(map(str, [*lead, *tail]))}]')
+
+
+def modality_configs(
+    preprocessors: Mapping[str, tuple[ModalityType, nn.Module]], encoder_dim: int, **sizes: Any
+) -> dict[str, ModalityConfig]:
+    """Configurations of modalities of the same sizes, features ``encoder_dim`` wide.
+
+    Args:
+        preprocessors: Kind and preprocessor by modality.
+        encoder_dim: Width of preprocessed and encoded features.
+        sizes: The rest of ``ModalityConfig``.
+    """
+    return {
+        name: ModalityConfig(type=kind, input_dim=encoder_dim, encoder_dim=encoder_dim,
+                             preprocessing=module, **sizes)
+        for name, (kind, module) in preprocessors.items()
+    }
+
+
+def memory_for(strategy: FusionStrategy | str, units: int) -> int:
+    """``memory_units`` of a network: hybrid and hierarchical fusion have a joint memory."""
+    remembers = str(getattr(strategy, 'value', strategy)).lower() in ('hybrid', 'hierarchical')
+    return units if remembers else 0
+
+
+def image_shape(name: str, size: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Check an image size; returns it as a tuple.
+
+    Raises:
+        ValueError: It is not ``(channels, height, width)``.
+    """
+    if len(size) != 3 or min(size) < 1:
+        raise ValueError(f'{name}: got {size!r}, expected (channels, height, width)')
+    channels, height, width = size  # a list too, as JSON has it
+    return channels, height, width
+
+
+def _plain(value: Any) -> Any:
+    """An argument as JSON takes it: tuples as lists, enums by value."""
+    if isinstance(value, FusionStrategy):
+        return value.value
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
