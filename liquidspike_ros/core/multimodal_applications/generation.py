@@ -92,11 +92,12 @@ def _check(
         ('max_length', limits.max_length, 1, model.text_seq_length),
         ('eos_id', limits.eos_id, 0, model.text_vocab_size - 1),
         ('bos_id', limits.bos_id, 0, model.text_vocab_size - 1),
-        ('beam_width', beam_width, 1, model.text_vocab_size),
         ('top_k', top_k, 0, model.text_vocab_size),
     ):
         if not low <= value <= high:
             raise ValueError(f'{name}: got {value!r}, expected within [{low}, {high}]')
+    if beam_width < 1:
+        raise ValueError(f'beam_width: got {beam_width!r}, expected at least 1')
     if not temperature > 0:
         raise ValueError(f'temperature: got {temperature!r}, expected a number above 0')
 

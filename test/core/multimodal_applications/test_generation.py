@@ -11,12 +11,14 @@ from liquidspike_ros.core.multimodal_applications.generation import METHODS
 WORDS, LENGTH, EOS, BOS = 7, 8, 6, 5
 
 
-def small(seed: int = 0, **arguments) -> VisionLanguageModel:
+def small(
+    seed: int = 0, kind: type[VisionLanguageModel] = VisionLanguageModel, **arguments
+) -> VisionLanguageModel:
     torch.manual_seed(seed)
     sizes = {'vision_architecture': 'simple', 'encoder_dim': 12, 'liquid_units': 8,
-             'spiking_units': 10, 'num_spike_steps': 4}
-    model = VisionLanguageModel((3, 16, 24), WORDS, LENGTH, 16, task='captioning',
-                                **sizes | arguments).eval()
+             'spiking_units': 10, 'num_spike_steps': 4, 'text_vocab_size': WORDS}
+    model = kind((3, 16, 24), text_seq_length=LENGTH, fusion_dim=16, task='captioning',
+                 **sizes | arguments).eval()
     with torch.no_grad():  # words of an untrained model hardly differ
         model.words.embedding.weight *= 4.0
     return model
@@ -27,9 +29,11 @@ def images(count: int = 3, seed: int = 0) -> torch.Tensor:
 
 
 @torch.no_grad()
-def teacher(model: VisionLanguageModel, image: torch.Tensor, words: list[int]) -> torch.Tensor:
+def teacher(
+    model: VisionLanguageModel, image: torch.Tensor, words: list[int], bos: int = BOS
+) -> torch.Tensor:
     """Log-probability of each of ``words``, by teacher forcing in one call."""
-    tokens = torch.tensor([[BOS, *words[:-1]]])
+    tokens = torch.tensor([[bos, *words[:-1]]])
     scores = model(image.unsqueeze(0), tokens).log_softmax(-1)[0]
     return scores.gather(1, torch.tensor(words).unsqueeze(1)).squeeze(1)
 
@@ -84,15 +88,38 @@ def test_captions_stop_at_the_limit(method, limit):
     assert generate_caption(model, images()[0], method, max_length=limit).dim() == 1
 
 
+class Remembering(VisionLanguageModel):
+    """Every history of words has its own next word, so a state in the wrong row is found out."""
+
+    def decode(self, seen, tokens, state=None, return_info=False):
+        code = 0 if state is None else state['code']
+        logits = []
+        for place in range(tokens.shape[1]):
+            code = code * 5 + tokens[:, place:place + 1] + 1
+            logits.append(torch.sin(code * torch.arange(1.0, 5.0) * 12.9898) * 3.0)
+        return torch.stack(logits, 1), {'code': code}
+
+    def forward(self, images, tokens):
+        return self.decode(None, tokens)[0]
+
+
+def everything(words: int, length: int, eos: int) -> list[list[int]]:
+    """Every caption of at most ``length`` words that ends where it says so."""
+    found = [list(w) for count in range(1, length + 1) for w in product(range(words), repeat=count)]
+    return [w for w in found if eos not in w[:-1] and (w[-1] == eos or len(w) == length)]
+
+
 @pytest.mark.parametrize('seed', range(6))
-def test_a_wide_beam_finds_the_likeliest_caption_of_all(seed):
-    """Two words, as many beams as words: every caption is looked at."""
-    model, image = small(seed), images(1, seed)[0]
-    every = [[EOS]] + [list(pair) for pair in product(range(WORDS), repeat=2) if pair[0] != EOS]
-    best = max(every, key=lambda words: float(teacher(model, image, words).sum()))
-    found = generate_caption(model, image, 'beam', max_length=2, eos_id=EOS, bos_id=BOS,
-                             beam_width=WORDS, length_penalty=0.0)
-    assert told(found) == best
+@pytest.mark.parametrize('penalty', [0.0, 1.0])
+@pytest.mark.parametrize('kind', [VisionLanguageModel, Remembering])
+def test_a_wide_beam_finds_the_best_caption_of_all(seed, penalty, kind):
+    """Four words, up to four of them, and room for every caption there is."""
+    model, image, eos = small(seed, kind, text_vocab_size=4), images(1, seed)[0], seed % 4
+    best = max(everything(4, 4, eos), key=lambda words: float(
+        teacher(model, image, words, eos).sum()) / len(words) ** penalty)
+    found = generate_caption(model, image, 'beam', max_length=4, eos_id=eos, beam_width=64,
+                             length_penalty=penalty).tolist()
+    assert (found[:found.index(eos) + 1] if eos in found else found) == best
 
 
 @pytest.mark.parametrize('seed', range(4))
