@@ -1,0 +1,155 @@
+"""Encoders of equal size side by side: one product for all of them instead of one each.
+
+At a batch of one a tick costs what its operator calls cost, so their number is what counts: four
+modalities need no more calls than one. The stacked weights follow the parameters: with gradients
+they are stacked anew at each call, without they are kept until a parameter changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TYPE_CHECKING
+
+import torch
+from torch import nn, Tensor
+from torch.nn import functional
+
+from ..cfc_sequence import cfc_sequence
+from ..liquid import CfC
+from ..neurons import LIFPopulation, spike_gradient
+from ..spike_rates import spike_rates
+
+if TYPE_CHECKING:
+    from .encoder import ModalityEncoder
+
+Weights = dict[str, Tensor]
+
+
+class StackedWeights:
+    """Weights derived from parameters, kept while these do not change; part of no module's state.
+
+    Copies and pickles of the module that holds it start empty.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Any, tuple[list[tuple[int, int]], Weights]] = {}
+
+    def get(
+        self, key: Any, parameters: Sequence[Tensor], build: Callable[[], Weights]
+    ) -> Weights:
+        """The weights under ``key``: built with gradients where they are wanted, else kept."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or any(
+                parameter.is_inference() for parameter in parameters):
+            return build()
+        # Optimisers and load_state_dict count the version up; assignment and .to() move the data.
+        marks = [(parameter.data_ptr(), parameter._version) for parameter in parameters]
+        kept = self._kept.get(key)
+        if kept is None or kept[0] != marks:
+            kept = self._kept[key] = (marks, build())
+        return kept[1]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> StackedWeights:
+        return StackedWeights()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {'_kept': {}}
+
+
+def stack_weights(pieces: Iterable[Weights]) -> Weights:
+    """Join weights that have a leading dimension to stack on."""
+    listed = list(pieces)
+    return {name: torch.cat([piece[name] for piece in listed]) for name in listed[0]}
+
+
+def group_key(encoder: ModalityEncoder) -> tuple[Any, ...] | None:
+    """What encoders must share to run side by side; None for one that runs by itself."""
+    liquid, population = encoder.liquid, encoder.population
+    if not (type(liquid) is CfC and liquid.one_node and type(population) is LIFPopulation
+            and population.backend == 'fused'):
+        return None
+    return (encoder.input_dim, encoder.encoder_dim, encoder.num_spike_steps, population.units,
+            population.surrogate, liquid.units, liquid.backbone_units, liquid.mode,
+            liquid.activation, liquid.dt_scale, type(encoder.norm))
+
+
+def encoder_weights(encoder: ModalityEncoder) -> Weights:
+    """One encoder's weights as ``run_group`` takes them, each with a leading 1."""
+    weight: Tensor = encoder.current.weight
+    bias: Tensor = encoder.current.bias
+    if isinstance(encoder.norm, nn.LayerNorm):  # its scale and shift belong to the next product
+        bias = torch.addmv(bias, weight, encoder.norm.bias)
+        weight = weight * encoder.norm.weight
+    own = {
+        'current': weight.t(),
+        'current_bias': bias.unsqueeze(0),
+        'silent': encoder.absent.unsqueeze(0),
+        'beta': encoder.population.beta.clamp(0, 1).unsqueeze(0),
+        'threshold': encoder.population.threshold.unsqueeze(0),
+        'readout': encoder.readout.weight.t(),
+        'readout_bias': encoder.readout.bias.unsqueeze(0),
+    }
+    return {name: value.unsqueeze(0) for name, value in own.items()
+            } | encoder.liquid.sequence_weights()
+
+
+def group_weights(encoders: Sequence[ModalityEncoder], kept: StackedWeights) -> Weights:
+    """Stacked ``encoder_weights``, taken from ``kept`` where they still hold."""
+    parameters = [p for encoder in encoders for p in encoder.core_weights()]
+    return kept.get(tuple(map(id, encoders)), parameters,
+                    lambda: stack_weights(map(encoder_weights, encoders)))
+
+
+def run_group(
+    encoders: Mapping[str, ModalityEncoder],
+    features: Mapping[str, Tensor | None],
+    present: Mapping[str, Tensor] | None,
+    states: Mapping[str, Mapping[str, Tensor]],
+    dt: Tensor,
+    weights: Weights,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Encode ``M`` modalities whose encoders share a ``group_key``.
+
+    Args:
+        encoders: By modality, in the order of ``weights``.
+        features: ``[B, T, input_dim]`` by modality; None if never there.
+        present: ``[B, T]`` bool by modality; None if everything is there.
+        states: State by modality.
+        dt: Seconds ``[B, T, 1]``.
+        weights: Stacked ``encoder_weights``.
+
+    Returns:
+        Features ``[M, T, B, E]``, rates ``[T, M, B, N]``, membranes ``[M, B, N]`` and hidden
+        states ``[M, B, H]``.
+    """
+    first = next(iter(encoders.values()))
+    batch, ticks = dt.shape[:2]
+    count = len(encoders)
+    x = torch.stack([_time_first(features[name], dt, first.input_dim) for name in encoders])
+    if isinstance(first.norm, nn.LayerNorm):
+        x = functional.layer_norm(x, (first.input_dim,), eps=first.norm.eps)
+    drive = torch.baddbmm(weights['current_bias'], x.view(count, ticks * batch, -1),
+                          weights['current']).view(count, ticks, batch, -1)
+    if present is not None:
+        here = torch.stack([present[name].t() for name in encoders]).unsqueeze(-1)
+        drive = torch.where(here, drive, weights['silent'].unsqueeze(1))
+    membrane = torch.stack([states[name]['membrane'] for name in encoders])
+    rates, membrane = spike_rates(
+        torch.sigmoid(drive).transpose(0, 1), membrane, weights['beta'], weights['threshold'],
+        first.num_spike_steps, spike_gradient(first.population.surrogate))
+    liquid = first.liquid
+    drive = torch.baddbmm(weights['offset'], rates.transpose(0, 1).flatten(1, 2),
+                          weights['input']).view(count, ticks, batch, -1)
+    hidden = cfc_sequence(
+        drive.transpose(0, 1), torch.stack([states[name]['hx'] for name in encoders]),
+        weights['recurrent'], weights['heads'], weights['bias'],
+        dt.transpose(0, 1) * liquid.dt_scale, liquid.mode == 'default')
+    encoded = torch.baddbmm(weights['readout_bias'], hidden.transpose(0, 1).flatten(1, 2),
+                            weights['readout']).view(count, ticks, batch, -1)
+    return encoded, rates, membrane, hidden[-1]
+
+
+def _time_first(features: Tensor | None, dt: Tensor, width: int) -> Tensor:
+    """``[B, T, F]`` -> ``[T, B, F]``; what was never there is masked later and may be anything."""
+    if features is None:
+        return dt.new_zeros(dt.shape[1], dt.shape[0], width)
+    return features.transpose(0, 1)

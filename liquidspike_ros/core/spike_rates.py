@@ -1,0 +1,113 @@
+"""Firing rates of LIF populations over control ticks, without keeping the spikes.
+
+The dynamics are those of ``neurons``, where the equations stand; every input is held for
+``num_steps`` spike steps and only the share of steps with a spike is handed on. The membrane trace
+is all that is kept for the gradient, and nothing at all where none is wanted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .neurons import SpikeGradient
+
+
+def _integrate(
+    current: Tensor, membrane: Tensor, beta: Tensor, threshold: Tensor, num_steps: int,
+    trace: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Rates ``[T, …, N]`` and last potential; potentials of all steps go into ``trace``."""
+    ticks, shape = current.shape[0], current.shape[1:]
+    spikes = current.new_empty(num_steps, *shape)  # of one tick, used again at the next
+    fired = spikes.unbind(0)
+    rates = torch.empty_like(current, memory_format=torch.contiguous_format)
+    potential = membrane.clone(memory_format=torch.contiguous_format)
+    reset = (potential > threshold).to(current.dtype)
+    rows = None if trace is None else trace.unbind(0)
+    # Method and function handles once: at a batch of one the loop is nothing but call overhead.
+    mul, gt = torch.mul, torch.gt
+    for tick, (drive, rate) in enumerate(zip(current.unbind(0), rates.unbind(0), strict=True)):
+        for step in range(num_steps):
+            if rows is None:
+                potential.mul_(beta).add_(drive)
+            else:
+                potential = mul(potential, beta, out=rows[tick * num_steps + step]).add_(drive)
+            potential.addcmul_(reset, threshold, value=-1)
+            reset = gt(potential, threshold, out=fired[step])
+        torch.mean(spikes, 0, out=rate)
+        reset = reset.clone() if ticks > 1 else reset  # its row is written again
+    return rates, potential
+
+
+class _SpikeRates(torch.autograd.Function):
+    """All spike steps of all ticks as one node."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, current: Tensor, membrane: Tensor, beta: Tensor, threshold: Tensor,
+        num_steps: int, surrogate: SpikeGradient,
+    ) -> tuple[Tensor, Tensor]:
+        trace = current.new_empty(current.shape[0] * num_steps, *current.shape[1:])
+        rates, last = _integrate(current, membrane, beta, threshold, num_steps, trace)
+        ctx.save_for_backward(trace, membrane, beta, threshold)
+        ctx.num_steps, ctx.surrogate = num_steps, surrogate
+        return rates, last.clone()  # a row of the trace would keep all of it alive
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_rates: Tensor, grad_membrane: Tensor) -> tuple[Any, ...]:
+        trace, membrane, beta, threshold = ctx.saved_tensors
+        steps = ctx.num_steps
+        with torch.enable_grad():
+            distance = (trace - threshold).requires_grad_()
+            spikes = ctx.surrogate(distance)
+            (adjoint,) = torch.autograd.grad(spikes, distance, torch.ones_like(spikes))
+        del distance, spikes
+        adjoint.unflatten(0, (-1, steps)).mul_((grad_rates / steps).unsqueeze(1))
+        grad_beta = grad_threshold = None
+        if ctx.needs_input_grad[3]:
+            grad_threshold = -adjoint.sum(0)
+        rows = adjoint.unbind(0)
+        later = rows[-1].add_(grad_membrane)
+        for row in reversed(rows[:-1]):
+            later = row.addcmul_(later, beta)
+        if ctx.needs_input_grad[2] or ctx.needs_input_grad[3]:
+            # U[k−1] of step k: the trace one step back, and the start before the first.
+            before, after = trace[:-1], adjoint[1:]
+            if ctx.needs_input_grad[2]:
+                grad_beta = (after * before).sum(0).addcmul_(adjoint[0], membrane)
+                grad_beta = grad_beta.sum_to_size(beta.shape)
+            if grad_threshold is not None:
+                grad_threshold -= (after * (before > threshold)).sum(0)
+                grad_threshold -= adjoint[0] * (membrane > threshold)
+                grad_threshold = grad_threshold.sum_to_size(threshold.shape)
+        grad_current = adjoint.unflatten(0, (-1, steps)).sum(1)
+        grad_start = later * beta if ctx.needs_input_grad[1] else None
+        return grad_current, grad_start, grad_beta, grad_threshold, None, None
+
+
+def spike_rates(
+    current: Tensor, membrane: Tensor, beta: Tensor, threshold: Tensor, num_steps: int,
+    surrogate: SpikeGradient,
+) -> tuple[Tensor, Tensor]:
+    """Hold each of ``T`` currents for ``num_steps`` spike steps and count the spikes.
+
+    Args:
+        current: Time first, ``[T, …, N]``.
+        membrane: Potential before the first step, ``[…, N]``.
+        beta: Decay per spike step in [0, 1], broadcast against ``[…, N]``.
+        threshold: Firing threshold, broadcast likewise.
+        num_steps: Spike steps per tick.
+        surrogate: Spike function from ``spike_gradient``.
+
+    Returns:
+        Share of steps with a spike ``[T, …, N]`` and the potential afterwards ``[…, N]``.
+    """
+    current = current.to(membrane.dtype)  # autocast must not round potentials step by step
+    if not torch.is_grad_enabled():
+        return _integrate(current, membrane, beta, threshold, num_steps, None)
+    return _SpikeRates.apply(current, membrane, beta, threshold, num_steps, surrogate)
