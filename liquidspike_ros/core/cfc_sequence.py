@@ -3,8 +3,8 @@
 ``liquid`` states the equations; here they are for one backbone layer with a tanh, whose two
 constants are taken into the weights by the caller::
 
-    z = tanh(drive[t] + h · W)
-    s, e, a, b = z · V + v,   s = tanh(s),  e = tanh(e),  g = σ(a · t + b)
+    z = tanh(drive[t] + W · h)
+    s, e, a, b = V · z + v,   s = tanh(s),  e = tanh(e),  g = σ(a · t + b)
     h = s + (e − s) · g            ('no_gate': s + e · g)
 
 Shapes: ``M`` cells, ``T`` ticks, ``B`` rows, ``U`` backbone units, ``H`` hidden units. All factors
@@ -34,10 +34,15 @@ def _walk(
     hidden = hx.new_empty(ticks, cells, rows, units)
     backbone = torch.empty_like(drive, memory_format=torch.contiguous_format)
     solved = hx.new_empty(ticks, cells, rows, 4 * units)
+    recurrent_t, heads_t = recurrent.mT, heads.mT
     for step, z, values, h, span in zip(drive.unbind(0), backbone.unbind(0), solved.unbind(0),
                                         hidden.unbind(0), spans.unbind(0), strict=True):
-        torch.baddbmm(step, hx, recurrent, out=z).tanh_()
-        torch.baddbmm(bias, z, heads, out=values)
+        if rows == 1:  # see ``products``
+            torch.baddbmm(step.mT, recurrent, hx.mT, out=z.mT)
+            torch.baddbmm(bias.mT, heads, z.tanh_().mT, out=values.mT)
+        else:
+            torch.baddbmm(step, hx, recurrent_t, out=z).tanh_()
+            torch.baddbmm(bias, z, heads_t, out=values)
         values.narrow(-1, 0, 2 * units).tanh_()
         start, end, time_a, gate = values.split(units, -1)
         gate.addcmul_(time_a, span).sigmoid_()
@@ -65,22 +70,21 @@ class _CfCSequence(torch.autograd.Function):
     def backward(ctx: Any, grad_hidden: Tensor) -> tuple[Any, ...]:
         hx, recurrent, heads, spans, hidden, backbone, solved = ctx.saved_tensors
         factors, slope = _factors(solved, spans, ctx.gated), 1 - backbone.square()
-        recurrent_t, heads_t = recurrent.transpose(1, 2), heads.transpose(1, 2)
         grad_z, earlier = torch.empty_like(backbone), None
         grads, targets = grad_hidden.unbind(0), grad_z.unbind(0)
         later = grads[-1]
         for tick in range(len(grads) - 1, -1, -1):
             grad_heads = factors[tick].mul_(later.unsqueeze(-2)).flatten(-2)
-            torch.bmm(grad_heads, heads_t, out=targets[tick]).mul_(slope[tick])
+            torch.bmm(grad_heads, heads, out=targets[tick]).mul_(slope[tick])
             if tick:
-                later = torch.baddbmm(grads[tick - 1], targets[tick], recurrent_t)
+                later = torch.baddbmm(grads[tick - 1], targets[tick], recurrent)
         if ctx.needs_input_grad[1]:
-            earlier = torch.bmm(targets[0], recurrent_t)
+            earlier = torch.bmm(targets[0], recurrent)
         # The factors are now the gradients of the four heads.
         before = torch.cat([hx.unsqueeze(0), hidden[:-1]])
-        grad_recurrent = torch.bmm(_cells_first(before).transpose(1, 2), _cells_first(grad_z))
+        grad_recurrent = torch.bmm(_cells_first(grad_z).mT, _cells_first(before))
         all_heads = _cells_first(factors.flatten(-2))
-        grad_weight = torch.bmm(_cells_first(backbone).transpose(1, 2), all_heads)
+        grad_weight = torch.bmm(all_heads.mT, _cells_first(backbone))
         grad_spans = None
         if ctx.needs_input_grad[5]:
             grad_spans = (factors[..., 3, :] * solved[..., 2, :]).sum((1, 3)).unsqueeze(-1)
@@ -118,8 +122,8 @@ def cfc_sequence(
     Args:
         drive: The input's share of the first layer with its bias, ``[T, M, B, U]``.
         hx: Hidden state before the first tick ``[M, B, H]``.
-        recurrent: The hidden state's share of the first layer ``[M, H, U]``.
-        heads: Weights of s, e, a, b ``[M, U, 4 H]``.
+        recurrent: The hidden state's share of the first layer ``[M, U, H]``.
+        heads: Weights of s, e, a, b ``[M, 4 H, U]``.
         bias: Their biases ``[M, 1, 4 H]``.
         spans: Scaled timespans ``[T, B, 1]``.
         gated: False for the mode 'no_gate'.

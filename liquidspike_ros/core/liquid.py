@@ -23,7 +23,9 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 from .cfc_sequence import cfc_sequence
+from .kept_weights import KeptWeights
 from .neurons import BACKENDS
+from .products import affine
 
 MODES = ('default', 'pure', 'no_gate')
 HEADS = ('ff1', 'ff2', 'time_a', 'time_b')
@@ -131,6 +133,7 @@ class CfC(nn.Module):
         self.input_size, self.units, self.mode = input_size, units, mode
         self.backbone_units, self.backbone_layers = backbone_units, backbone_layers
         self.activation, self.dt_scale, self.backend = activation, dt_scale, backend
+        self.kept = KeptWeights()
         self._build()
 
     def _build(self) -> None:
@@ -190,22 +193,22 @@ class CfC(nn.Module):
         outer, inner = TANH_CONSTANTS[self.activation]
         first = self.backbone[0]
         assert isinstance(first, nn.Linear)
-        weight = first.weight.t() * inner
+        weight = first.weight * inner
         return {
-            'input': weight[:self.input_size].unsqueeze(0),
-            'recurrent': weight[self.input_size:].unsqueeze(0),
+            'input': weight[:, :self.input_size].unsqueeze(0),
+            'recurrent': weight[:, self.input_size:].unsqueeze(0),
             'offset': (first.bias * inner).view(1, 1, -1),
-            'heads': (self.heads.weight.t() * outer).unsqueeze(0),
+            'heads': (self.heads.weight * outer).unsqueeze(0),
             'bias': self.heads.bias.view(1, 1, -1),
         }
 
     def _fused(self, inputs: Tensor, hx: Tensor, spans: Tensor) -> tuple[Tensor, Tensor]:
         if self.one_node:
-            w = self.sequence_weights()
+            w = self.kept.get('sequence', [self.backbone, self.heads], self.sequence_weights)
             rows = inputs.transpose(0, 1)  # [T, B, I]
-            drive = torch.baddbmm(w['offset'], rows.reshape(1, -1, self.input_size), w['input'])
+            drive = affine(rows.reshape(1, -1, self.input_size), w['input'], w['offset'])
             hidden = cfc_sequence(
-                drive.view(len(rows), 1, -1, self.backbone_units), hx.unsqueeze(0),
+                drive.reshape(len(rows), 1, -1, self.backbone_units), hx.unsqueeze(0),
                 w['recurrent'], w['heads'], w['bias'], spans.transpose(0, 1),
                 self.mode == 'default')[:, 0]
             return hidden.transpose(0, 1), hidden[-1]

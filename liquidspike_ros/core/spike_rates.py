@@ -17,30 +17,47 @@ from .neurons import SpikeGradient
 
 
 def _integrate(
-    current: Tensor, membrane: Tensor, beta: Tensor, threshold: Tensor, num_steps: int,
-    trace: Tensor | None,
+    current: Tensor, membrane: Tensor, beta: Tensor, threshold: Tensor, num_steps: int
 ) -> tuple[Tensor, Tensor]:
-    """Rates ``[T, …, N]`` and last potential; potentials of all steps go into ``trace``."""
-    ticks, shape = current.shape[0], current.shape[1:]
-    spikes = current.new_empty(num_steps, *shape)  # of one tick, used again at the next
+    """Rates and last potential without a trace, in three calls a step.
+
+    Potentials are in units of the threshold, so that a reset takes 1 off; with the usual threshold
+    of 1 nothing changes.
+    """
+    spikes = torch.zeros(num_steps, *current.shape[1:], dtype=current.dtype, device=current.device)
     fired = spikes.unbind(0)
     rates = torch.empty_like(current, memory_format=torch.contiguous_format)
-    potential = membrane.clone(memory_format=torch.contiguous_format)
-    reset = (potential > threshold).to(current.dtype)
-    rows = None if trace is None else trace.unbind(0)
-    # Method and function handles once: at a batch of one the loop is nothing but call overhead.
-    mul, gt = torch.mul, torch.gt
-    for tick, (drive, rate) in enumerate(zip(current.unbind(0), rates.unbind(0), strict=True)):
-        for step in range(num_steps):
-            if rows is None:
-                potential.mul_(beta).add_(drive)
-            else:
-                potential = mul(potential, beta, out=rows[tick * num_steps + step]).add_(drive)
-            potential.addcmul_(reset, threshold, value=-1)
-            reset = gt(potential, threshold, out=fired[step])
+    potential = (membrane / threshold).contiguous()
+    one, beta = torch.ones_like(potential), beta.expand_as(potential).contiguous()
+    reset = torch.gt(potential, one, out=fired[-1])
+    # Handles once: at a batch of one the loop is nothing but the overhead of its calls.
+    addcmul, gt, subtract = torch.addcmul, torch.gt, potential.sub_
+    drives = (current / threshold).contiguous()
+    for drive, rate in zip(drives.unbind(0), rates.unbind(0), strict=True):
+        for row in fired:
+            addcmul(drive, potential, beta, out=potential)
+            subtract(reset)
+            reset = gt(potential, one, out=row)
         torch.mean(spikes, 0, out=rate)
-        reset = reset.clone() if ticks > 1 else reset  # its row is written again
-    return rates, potential
+    return rates, potential.mul_(threshold)
+
+
+def _integrate_traced(
+    current: Tensor, membrane: Tensor, beta: Tensor, threshold: Tensor, num_steps: int
+) -> tuple[Tensor, Tensor]:
+    """Rates ``[T, …, N]`` and the potentials of all steps ``[T · num_steps, …, N]``."""
+    trace = current.new_empty(current.shape[0] * num_steps, *current.shape[1:])
+    rates = torch.empty_like(current, memory_format=torch.contiguous_format)
+    spikes = torch.empty_like(trace[:num_steps])  # of one tick, used again at the next
+    reset = torch.gt(membrane, threshold).to(current.dtype)
+    rows, previous = iter(trace.unbind(0)), membrane
+    for drive, rate in zip(current.unbind(0), rates.unbind(0), strict=True):
+        for fired in spikes.unbind(0):
+            potential = torch.addcmul(drive, previous, beta, out=next(rows))
+            previous = potential.addcmul_(reset, threshold, value=-1)
+            reset = torch.gt(previous, threshold, out=fired)
+        torch.mean(spikes, 0, out=rate)
+    return rates, trace
 
 
 class _SpikeRates(torch.autograd.Function):
@@ -51,11 +68,10 @@ class _SpikeRates(torch.autograd.Function):
         ctx: Any, current: Tensor, membrane: Tensor, beta: Tensor, threshold: Tensor,
         num_steps: int, surrogate: SpikeGradient,
     ) -> tuple[Tensor, Tensor]:
-        trace = current.new_empty(current.shape[0] * num_steps, *current.shape[1:])
-        rates, last = _integrate(current, membrane, beta, threshold, num_steps, trace)
+        rates, trace = _integrate_traced(current, membrane, beta, threshold, num_steps)
         ctx.save_for_backward(trace, membrane, beta, threshold)
         ctx.num_steps, ctx.surrogate = num_steps, surrogate
-        return rates, last.clone()  # a row of the trace would keep all of it alive
+        return rates, trace[-1].clone()  # a row of the trace would keep all of it alive
 
     @staticmethod
     @once_differentiable
@@ -109,5 +125,5 @@ def spike_rates(
     """
     current = current.to(membrane.dtype)  # autocast must not round potentials step by step
     if not torch.is_grad_enabled():
-        return _integrate(current, membrane, beta, threshold, num_steps, None)
+        return _integrate(current, membrane, beta, threshold, num_steps)
     return _SpikeRates.apply(current, membrane, beta, threshold, num_steps, surrogate)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn, Tensor
 
+from ..products import linear
+
 
 class CrossModalAttentionFusion(nn.Module):
     """Multi-head attention over the modalities of one tick, with a residual and LayerNorm.
@@ -56,7 +58,7 @@ class CrossModalAttentionFusion(nn.Module):
             Tokens ``[..., M, E]`` and attention ``[..., heads, M, M]``. A row with nobody to
             attend to has zero attention and keeps its own token.
         """
-        parts = self.projection(tokens).unflatten(-1, (3, self.num_heads, self.head_dim))
+        parts = linear(self.projection, tokens).unflatten(-1, (3, self.num_heads, self.head_dim))
         query, key, value = parts.movedim(-4, -2).unbind(-4)  # [..., heads, M, head_dim]
         scores = query @ key.transpose(-2, -1) * self.head_dim**-0.5
         allowed = _allowed(present, groups)
@@ -67,7 +69,7 @@ class CrossModalAttentionFusion(nn.Module):
             scores = torch.where(allowed, scores, torch.finfo(scores.dtype).min)
             attention = torch.where(allowed, scores.softmax(-1), 0.0)
         attended = (attention @ value).transpose(-3, -2).flatten(-2)
-        return self.norm(tokens + self.dropout(self.output(attended))), attention
+        return self.norm(tokens + self.dropout(linear(self.output, attended))), attention
 
 
 def _allowed(present: Tensor | None, groups: Tensor | None) -> Tensor | None:

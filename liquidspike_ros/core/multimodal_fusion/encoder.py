@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
+from ..kept_weights import KeptWeights
 from ..liquid import CfC
 from ..neurons import LIFPopulation
 from .config import ModalityConfig
-from .side_by_side import group_key, group_weights, run_group, StackedWeights
+from .side_by_side import group_key, group_weights, run_group
 from .state import State
 
 
@@ -54,13 +55,6 @@ class ModalityEncoder(nn.Module):
     def state_sizes(self) -> dict[str, int]:
         """Units of each entry of the state."""
         return {'membrane': self.population.units, 'hx': self.liquid.units}
-
-    def core_weights(self) -> list[Tensor]:
-        """Every weight behind the preprocessor."""
-        weights: list[Tensor] = [self.absent]
-        for part in (self.norm, self.current, self.population, self.liquid, self.readout):
-            weights += [*part.parameters(), *part.buffers()]
-        return weights
 
     def currents(self, features: Tensor | None, present: Tensor) -> Tensor:
         """Currents ``[B, T, N]`` of features ``[B, T, input_dim]`` (None: never there)."""
@@ -140,7 +134,7 @@ def encode(
     present: Mapping[str, Tensor] | None,
     states: Mapping[str, State],
     dt: Tensor,
-    kept: StackedWeights | None = None,
+    kept: KeptWeights | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, State]]:
     """Encode several modalities, those of equal size side by side.
 
@@ -168,7 +162,7 @@ def encode(
                                     None if present is None else present[key], states[key], dt)
             encoded[key], rates[key], after[key] = results
             continue
-        weights = group_weights(list(group.values()), kept or StackedWeights())
+        weights = group_weights(group, kept or KeptWeights())
         tokens, spiking, membrane, hx = run_group(group, features, present, states, dt, weights)
         tokens = next(iter(group.values())).dropout(tokens)
         encoded |= zip(names, tokens.transpose(1, 2).unbind(0), strict=True)

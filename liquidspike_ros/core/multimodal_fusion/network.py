@@ -239,16 +239,16 @@ class MultiModalFusionNetwork(nn.Module):
         """What is there ``[B, T, M]``, and whether that is known to be everything."""
         # Built on the device: a copy from the host would stall it at every tick.
         device = self.modality_logits.device
-        there = torch.ones(batch, ticks, len(self.modalities), dtype=torch.bool, device=device)
+        shape = (batch, ticks, len(self.modalities))
+        if present is not None and (present.dtype != torch.bool or present.shape != shape):
+            raise ValueError(f'present: got {present.dtype} of shape {tuple(present.shape)}, '
+                             f'expected torch.bool of shape {shape}')
+        there = torch.ones(shape, dtype=torch.bool, device=device) if present is None else present
         if len(given) < len(self.modalities):
+            there = there.clone()
             for index, name in enumerate(self.modalities):
                 if name not in given:
                     there[..., index] = False
-        if present is not None:
-            if present.dtype != torch.bool or present.shape != there.shape:
-                raise ValueError(f'present: got {present.dtype} of shape {tuple(present.shape)}, '
-                                 f'expected torch.bool of shape {tuple(there.shape)}')
-            there = there & present
         if self.training and self.drops_modalities:
             luck = torch.rand(batch, 1, len(self.modalities), device=device)
             kept = there & (luck >= self.modality_dropout)

@@ -7,7 +7,7 @@ they are stacked anew at each call, without they are kept until a parameter chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TYPE_CHECKING
 
 import torch
@@ -15,51 +15,14 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 from ..cfc_sequence import cfc_sequence
+from ..kept_weights import KeptWeights, stack_weights, Weights
 from ..liquid import CfC
 from ..neurons import LIFPopulation, spike_gradient
+from ..products import affine
 from ..spike_rates import spike_rates
 
 if TYPE_CHECKING:
     from .encoder import ModalityEncoder
-
-Weights = dict[str, Tensor]
-
-
-class StackedWeights:
-    """Weights derived from parameters, kept while these do not change; part of no module's state.
-
-    Copies and pickles of the module that holds it start empty.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[Any, tuple[list[tuple[int, int]], Weights]] = {}
-
-    def get(
-        self, key: Any, parameters: Sequence[Tensor], build: Callable[[], Weights]
-    ) -> Weights:
-        """The weights under ``key``: built with gradients where they are wanted, else kept."""
-        if torch.is_grad_enabled() or torch.compiler.is_compiling() or any(
-                parameter.is_inference() for parameter in parameters):
-            return build()
-        # Optimisers and load_state_dict count the version up; assignment and .to() move the data.
-        marks = [(parameter.data_ptr(), parameter._version) for parameter in parameters]
-        kept = self._kept.get(key)
-        if kept is None or kept[0] != marks:
-            kept = self._kept[key] = (marks, build())
-        return kept[1]
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> StackedWeights:
-        return StackedWeights()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {'_kept': {}}
-
-
-def stack_weights(pieces: Iterable[Weights]) -> Weights:
-    """Join weights that have a leading dimension to stack on."""
-    listed = list(pieces)
-    return {name: torch.cat([piece[name] for piece in listed]) for name in listed[0]}
-
 
 def group_key(encoder: ModalityEncoder) -> tuple[Any, ...] | None:
     """What encoders must share to run side by side; None for one that runs by itself."""
@@ -80,23 +43,22 @@ def encoder_weights(encoder: ModalityEncoder) -> Weights:
         bias = torch.addmv(bias, weight, encoder.norm.bias)
         weight = weight * encoder.norm.weight
     own = {
-        'current': weight.t(),
+        'current': weight,
         'current_bias': bias.unsqueeze(0),
         'silent': encoder.absent.unsqueeze(0),
         'beta': encoder.population.beta.clamp(0, 1).unsqueeze(0),
         'threshold': encoder.population.threshold.unsqueeze(0),
-        'readout': encoder.readout.weight.t(),
+        'readout': encoder.readout.weight,
         'readout_bias': encoder.readout.bias.unsqueeze(0),
     }
     return {name: value.unsqueeze(0) for name, value in own.items()
             } | encoder.liquid.sequence_weights()
 
 
-def group_weights(encoders: Sequence[ModalityEncoder], kept: StackedWeights) -> Weights:
+def group_weights(encoders: Mapping[str, ModalityEncoder], kept: KeptWeights) -> Weights:
     """Stacked ``encoder_weights``, taken from ``kept`` where they still hold."""
-    parameters = [p for encoder in encoders for p in encoder.core_weights()]
-    return kept.get(tuple(map(id, encoders)), parameters,
-                    lambda: stack_weights(map(encoder_weights, encoders)))
+    return kept.get(tuple(encoders), encoders.values(),
+                    lambda: stack_weights(map(encoder_weights, encoders.values())))
 
 
 def run_group(
@@ -127,8 +89,8 @@ def run_group(
     x = torch.stack([_time_first(features[name], dt, first.input_dim) for name in encoders])
     if isinstance(first.norm, nn.LayerNorm):
         x = functional.layer_norm(x, (first.input_dim,), eps=first.norm.eps)
-    drive = torch.baddbmm(weights['current_bias'], x.view(count, ticks * batch, -1),
-                          weights['current']).view(count, ticks, batch, -1)
+    drive = affine(x.view(count, ticks * batch, -1), weights['current'], weights['current_bias']
+                   ).unflatten(1, (ticks, batch))
     if present is not None:
         here = torch.stack([present[name].t() for name in encoders]).unsqueeze(-1)
         drive = torch.where(here, drive, weights['silent'].unsqueeze(1))
@@ -137,14 +99,14 @@ def run_group(
         torch.sigmoid(drive).transpose(0, 1), membrane, weights['beta'], weights['threshold'],
         first.num_spike_steps, spike_gradient(first.population.surrogate))
     liquid = first.liquid
-    drive = torch.baddbmm(weights['offset'], rates.transpose(0, 1).flatten(1, 2),
-                          weights['input']).view(count, ticks, batch, -1)
+    drive = affine(rates.transpose(0, 1).flatten(1, 2), weights['input'], weights['offset']
+                   ).unflatten(1, (ticks, batch))
     hidden = cfc_sequence(
         drive.transpose(0, 1), torch.stack([states[name]['hx'] for name in encoders]),
         weights['recurrent'], weights['heads'], weights['bias'],
         dt.transpose(0, 1) * liquid.dt_scale, liquid.mode == 'default')
-    encoded = torch.baddbmm(weights['readout_bias'], hidden.transpose(0, 1).flatten(1, 2),
-                            weights['readout']).view(count, ticks, batch, -1)
+    encoded = affine(hidden.transpose(0, 1).flatten(1, 2), weights['readout'],
+                     weights['readout_bias']).unflatten(1, (ticks, batch))
     return encoded, rates, membrane, hidden[-1]
 
 

@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
+from ..kept_weights import KeptWeights, stack_weights
 from ..liquid import CfC
+from ..products import affine, linear
 from .attention import CrossModalAttentionFusion
 from .config import FusionStrategy, ModalityConfig, ModalityType
 from .encoder import encode, feature_norm, ModalityEncoder
-from .side_by_side import stack_weights, StackedWeights
 from .state import State
 
 
@@ -97,8 +98,8 @@ class OutputHead(nn.Module):
         first, last = self.layers[0], self.layers[2]
         assert isinstance(first, nn.Linear)
         assert isinstance(last, nn.Linear)
-        return {'in': first.weight.t().unsqueeze(0), 'in_bias': first.bias.view(1, 1, -1),
-                'out': last.weight.t().unsqueeze(0), 'out_bias': last.bias.view(1, 1, -1)}
+        return {'in': first.weight.unsqueeze(0), 'in_bias': first.bias.view(1, 1, -1),
+                'out': last.weight.unsqueeze(0), 'out_bias': last.bias.view(1, 1, -1)}
 
 
 class EarlyFusion(nn.Module):
@@ -133,7 +134,7 @@ class EarlyFusion(nn.Module):
         # Its input always holds something, the learned tokens at least.
         self.shared.absent.requires_grad_(False)
         self.head = OutputHead(sizes.fusion_dim, sizes.fusion_dim // 2 or 1, sizes.output_dim)
-        self.kept = StackedWeights()
+        self.kept = KeptWeights()
 
     @property
     def state_sizes(self) -> dict[str, Any]:
@@ -172,7 +173,7 @@ class _EncodedFusion(nn.Module):
                                   backend=sizes.backend)
             for name, config in configs.items()
         })
-        self.kept = StackedWeights()
+        self.kept = KeptWeights()
 
     def _encode(self, batch: Batch, state: State
                 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, State]]:
@@ -214,11 +215,11 @@ class LateFusion(_EncodedFusion):
     def _vote(self, tokens: Tensor, weights: Tensor) -> Tensor:
         """All heads side by side: tokens ``[B, T, M, E]`` to the weighted sum of their outputs."""
         heads = [head for head in self.heads.values() if isinstance(head, OutputHead)]
-        w = self.kept.get('heads', list(self.heads.parameters()),
+        w = self.kept.get('heads', [self.heads],
                           lambda: stack_weights(head.weights() for head in heads))
         rows = tokens.flatten(0, 1).transpose(0, 1)  # [M, B·T, E]
-        hidden = nn.functional.silu(torch.baddbmm(w['in_bias'], rows, w['in']))
-        votes = torch.baddbmm(w['out_bias'], hidden, w['out'])  # [M, B·T, output]
+        hidden = nn.functional.silu(affine(rows, w['in'], w['in_bias']))
+        votes = affine(hidden, w['out'], w['out_bias'])  # [M, B·T, output]
         shares = weights.flatten(0, 1).t().unsqueeze(-1)
         return (votes * shares).sum(0).unflatten(0, tokens.shape[:2])
 
@@ -248,7 +249,7 @@ class _FusionCore(nn.Module):
     def forward(self, tokens: Tensor, batch: Batch, state: State) -> tuple[Tensor, State]:
         """Read tokens ``[B, T, M, E]`` out; returns the output and the memory's new state."""
         pooled = (tokens * batch.weights.unsqueeze(-1)).sum(-2)
-        fused = nn.functional.silu(self.projection(pooled))
+        fused = nn.functional.silu(linear(self.projection, pooled))
         if self.memory is None:
             return self.head(fused), {}
         remembered, hx = self.memory(fused, state['memory']['hx'], batch.dt)
