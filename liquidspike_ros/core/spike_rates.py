@@ -78,32 +78,41 @@ class _SpikeRates(torch.autograd.Function):
     def backward(ctx: Any, grad_rates: Tensor, grad_membrane: Tensor) -> tuple[Any, ...]:
         trace, membrane, beta, threshold = ctx.saved_tensors
         steps = ctx.num_steps
-        with torch.enable_grad():
-            distance = (trace - threshold).requires_grad_()
-            spikes = ctx.surrogate(distance)
-            (adjoint,) = torch.autograd.grad(spikes, distance, torch.ones_like(spikes))
-        del distance, spikes
-        adjoint.unflatten(0, (-1, steps)).mul_((grad_rates / steps).unsqueeze(1))
-        grad_beta = grad_threshold = None
-        if ctx.needs_input_grad[3]:
-            grad_threshold = -adjoint.sum(0)
-        rows = adjoint.unbind(0)
-        later = rows[-1].add_(grad_membrane)
-        for row in reversed(rows[:-1]):
-            later = row.addcmul_(later, beta)
-        if ctx.needs_input_grad[2] or ctx.needs_input_grad[3]:
-            # U[k−1] of step k: the trace one step back, and the start before the first.
-            before, after = trace[:-1], adjoint[1:]
+        before = torch.cat([membrane.unsqueeze(0), trace[steps - 1::steps]])  # at ticks' starts
+        grad_current = torch.empty_like(grad_rates, memory_format=torch.contiguous_format)
+        grad_beta, grad_threshold = torch.zeros_like(membrane), torch.zeros_like(membrane)
+        later = grad_membrane
+        # A tick at a time: its steps fit the cache, and nothing as large as the trace is needed.
+        for tick in range(len(grad_rates) - 1, -1, -1):
+            potentials = trace[tick * steps:(tick + 1) * steps]
+            adjoint = _slope(ctx.surrogate, potentials - threshold)
+            adjoint.mul_(grad_rates[tick] / steps)
+            if ctx.needs_input_grad[3]:
+                grad_threshold -= adjoint.sum(0)
+            rows = adjoint.unbind(0)
+            later = rows[-1].add_(later)
+            for row in reversed(rows[:-1]):
+                later = row.addcmul_(later, beta)
+            torch.sum(adjoint, 0, out=grad_current[tick])
+            earlier = potentials[:-1]
             if ctx.needs_input_grad[2]:
-                grad_beta = (after * before).sum(0).addcmul_(adjoint[0], membrane)
-                grad_beta = grad_beta.sum_to_size(beta.shape)
-            if grad_threshold is not None:
-                grad_threshold -= (after * (before > threshold)).sum(0)
-                grad_threshold -= adjoint[0] * (membrane > threshold)
-                grad_threshold = grad_threshold.sum_to_size(threshold.shape)
-        grad_current = adjoint.unflatten(0, (-1, steps)).sum(1)
-        grad_start = later * beta if ctx.needs_input_grad[1] else None
-        return grad_current, grad_start, grad_beta, grad_threshold, None, None
+                grad_beta.addcmul_(rows[0], before[tick])
+                grad_beta += (adjoint[1:] * earlier).sum(0)
+            if ctx.needs_input_grad[3]:
+                grad_threshold -= rows[0] * (before[tick] > threshold)
+                grad_threshold -= (adjoint[1:] * (earlier > threshold)).sum(0)
+            later = later * beta
+        return (grad_current, later, grad_beta.sum_to_size(beta.shape),
+                grad_threshold.sum_to_size(threshold.shape), None, None)
+
+
+def _slope(surrogate: SpikeGradient, distance: Tensor) -> Tensor:
+    """Derivative of the surrogate at every potential, a tensor of its own."""
+    with torch.enable_grad():
+        distance.requires_grad_()
+        spikes = surrogate(distance)
+        (slope,) = torch.autograd.grad(spikes, distance, torch.ones_like(spikes))
+    return slope
 
 
 def spike_rates(
