@@ -48,3 +48,16 @@ def test_without_gradients_the_values_are_the_same(threshold):
         quick = spike_rates(*given_)
     torch.testing.assert_close(quick, spike_rates(*given_))
     assert torch.equal(given_[1], membrane.double())  # the state given is left as it was
+
+
+def test_walking_back_in_pieces_changes_nothing(monkeypatch):
+    """A population too large for the cache is walked back a few steps at a time."""
+    results = []
+    for cached in (10**6, 24, 1):  # all 5 steps of 12 neurons, 2 steps, 1 step
+        monkeypatch.setattr('liquidspike_ros.core.spike_rates.CACHED', cached)
+        leaves = [value.clone().requires_grad_() for value in drawn(1, 3, 2, 6)]
+        rates, after = spike_rates(*leaves, 5, spike_gradient('atan'))
+        (rates.sin().sum() + after.square().sum()).backward()
+        results.append([leaf.grad for leaf in leaves])
+    torch.testing.assert_close(results[1], results[0])
+    torch.testing.assert_close(results[2], results[0])
