@@ -34,8 +34,8 @@ from liquidspike_ros.training.trainer import train, Trainer
 
 SETTINGS = {
     'model': {'camera_architecture': 'simple', 'fusion_strategy': 'hybrid', 'fusion_dim': 16,
-              'encoder_dim': 16, 'num_attention_heads': 2, 'spiking_units': 16,
-              'liquid_units': 16, 'num_spike_steps': 4},
+              'encoder_dim': 32, 'num_attention_heads': 2, 'spiking_units': 32,
+              'liquid_units': 32, 'num_spike_steps': 8},
     'data': {'lanes': 4, 'ticks': 6, 'workers': 1, 'validation': 0.25},
     'optimiser': {'epochs': 15, 'learning_rate': 0.004, 'average': 0.9},
 }

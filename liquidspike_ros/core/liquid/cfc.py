@@ -22,7 +22,10 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
+from ..cfc_sequence import cfc_sequence
+from ..kept_weights import KeptWeights
 from ..neurons import BACKENDS
+from ..products import affine
 
 MODES = ('default', 'pure', 'no_gate')
 HEADS = ('ff1', 'ff2', 'time_a', 'time_b')
@@ -43,6 +46,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     'silu': nn.SiLU,
     'gelu': nn.GELU,
 }
+# outer · tanh(inner · x), for the activations that are one.
+TANH_CONSTANTS = {'lecun_tanh': (1.7159, 0.666), 'tanh': (1.0, 1.0)}
 
 
 def timespans_like(dt: Tensor | float, batch: int, ticks: int, like: Tensor) -> Tensor:
@@ -151,6 +156,7 @@ class CfC(nn.Module):
         self.input_size, self.units, self.mode = input_size, units, mode
         self.backbone_units, self.backbone_layers = backbone_units, backbone_layers
         self.activation, self.dt_scale, self.backend = activation, dt_scale, backend
+        self.kept = KeptWeights()
         self._build()
 
     @property
@@ -209,7 +215,42 @@ class CfC(nn.Module):
                                  inputs, hx, spans)
         return self._fused(inputs, hx, spans)
 
+    @property
+    def one_node(self) -> bool:
+        """Whether sequences run as one autograd node; other shapes, and exports, go by ticks."""
+        return (self.backend == 'fused' and self.backbone_layers == 1 and self.mode != 'pure'
+                and self.activation in TANH_CONSTANTS and not torch.compiler.is_exporting())
+
+    def sequence_weights(self) -> dict[str, Tensor]:
+        """Weights as ``cfc_sequence`` takes them, each with a leading dimension to stack on.
+
+        The constants of the activation are taken into the layers before and behind it.
+        """
+        outer, inner = TANH_CONSTANTS[self.activation]
+        first = self.backbone[0]
+        assert isinstance(first, nn.Linear)
+        weight = first.weight * inner
+        return {
+            'input': weight[:, :self.input_size].unsqueeze(0),
+            'recurrent': weight[:, self.input_size:].unsqueeze(0),
+            'offset': (first.bias * inner).view(1, 1, -1),
+            'heads': (self.heads.weight * outer).unsqueeze(0),
+            'bias': self.heads.bias.view(1, 1, -1),
+        }
+
     def _fused(self, inputs: Tensor, hx: Tensor, spans: Tensor) -> tuple[Tensor, Tensor]:
+        if self.one_node:
+            w = self.kept.get('sequence', [self.backbone, self.heads], self.sequence_weights)
+            rows = inputs.transpose(0, 1)  # [T, B, I]
+            drive = affine(rows.reshape(1, -1, self.input_size), w['input'], w['offset'])
+            hidden = cfc_sequence(
+                drive.reshape(len(rows), 1, -1, self.backbone_units), hx.unsqueeze(0),
+                w['recurrent'], w['heads'], w['bias'], spans.transpose(0, 1),
+                self.mode == 'default')[:, 0]
+            return hidden.transpose(0, 1), hidden[-1]
+        return self._tick_by_tick(inputs, hx, spans)
+
+    def _tick_by_tick(self, inputs: Tensor, hx: Tensor, spans: Tensor) -> tuple[Tensor, Tensor]:
         first = self.backbone[0] if self.backbone_layers else self.heads
         assert isinstance(first, nn.Linear)
         weight_x, weight_h = first.weight.split([self.input_size, self.units], dim=1)

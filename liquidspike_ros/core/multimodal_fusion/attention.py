@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn, Tensor
 
+from ..products import linear
+
 
 class CrossModalAttentionFusion(nn.Module):
     """Multi-head attention over the modalities of one tick, with a residual and LayerNorm.
@@ -41,28 +43,38 @@ class CrossModalAttentionFusion(nn.Module):
         self.norm = nn.LayerNorm(embed_dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, tokens: Tensor, present: Tensor, groups: Tensor | None = None
-                ) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, tokens: Tensor, present: Tensor | None, groups: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Let the tokens of each row attend to each other.
 
         Args:
             tokens: ``[..., M, E]``.
-            present: ``[..., M]`` bool; absent modalities are attended to by nobody.
+            present: ``[..., M]`` bool; absent modalities are attended to by nobody. None if all
+                are there.
             groups: ``[M, M]`` bool, which modality may attend to which; all if None.
 
         Returns:
             Tokens ``[..., M, E]`` and attention ``[..., heads, M, M]``. A row with nobody to
             attend to has zero attention and keeps its own token.
         """
-        query, key, value = (
-            part.unflatten(-1, (self.num_heads, self.head_dim)).transpose(-3, -2)
-            for part in self.projection(tokens).chunk(3, dim=-1)
-        )  # [..., heads, M, head_dim]
-        allowed = present.unsqueeze(-2)  # [..., 1 query, M key]
-        allowed = (allowed if groups is None else allowed & groups).unsqueeze(-3)
-        scores = query @ key.transpose(-2, -1) / self.head_dim**0.5
-        # The lowest finite score, not −inf: a row without any key would be NaN.
-        scores = torch.where(allowed, scores, torch.finfo(scores.dtype).min)
-        attention = torch.where(allowed, scores.softmax(-1), 0.0)
+        parts = linear(self.projection, tokens).unflatten(-1, (3, self.num_heads, self.head_dim))
+        query, key, value = parts.movedim(-4, -2).unbind(-4)  # [..., heads, M, head_dim]
+        scores = query @ key.transpose(-2, -1) * self.head_dim**-0.5
+        allowed = _allowed(present, groups)
+        if allowed is None:
+            attention = scores.softmax(-1)
+        else:
+            # The lowest finite score, not −inf: a row without any key would be NaN.
+            scores = torch.where(allowed, scores, torch.finfo(scores.dtype).min)
+            attention = torch.where(allowed, scores.softmax(-1), 0.0)
         attended = (attention @ value).transpose(-3, -2).flatten(-2)
-        return self.norm(tokens + self.dropout(self.output(attended))), attention
+        return self.norm(tokens + self.dropout(linear(self.output, attended))), attention
+
+
+def _allowed(present: Tensor | None, groups: Tensor | None) -> Tensor | None:
+    """Who may attend to whom, broadcast against ``[..., heads, M query, M key]``."""
+    if present is None:
+        return groups
+    keys = present.unsqueeze(-2)
+    return (keys if groups is None else keys & groups).unsqueeze(-3)

@@ -9,14 +9,17 @@ key that is not given and ``present=False`` are the same thing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn, Tensor
 
+from ..kept_weights import KeptWeights
 from ..liquid import build_liquid
-from ..neurons import LIFPopulation, run_populations
-from .coded import encode_alone, runs_alone
+from ..neurons import LIFPopulation
+from .coded import encode_alone
 from .config import ModalityConfig
+from .side_by_side import group_key, group_weights, run_group
 from .state import State
 
 
@@ -97,7 +100,8 @@ def feature_norm(config: ModalityConfig) -> nn.Module:
 
 
 def preprocess(
-    name: str, module: nn.Module, inputs: Tensor, present: Tensor, width: int
+    name: str, module: nn.Module, inputs: Tensor, present: Tensor, width: int,
+    complete: bool = False,
 ) -> Tensor:
     """Run a preprocessor once over all rows and ticks.
 
@@ -110,6 +114,7 @@ def preprocess(
         inputs: ``[B, T, …]``.
         present: ``[B, T]`` bool.
         width: Expected width of the features.
+        complete: Whether ``present`` is known to be True throughout.
 
     Raises:
         ValueError: Names the modality, what was got and what was expected.
@@ -117,10 +122,11 @@ def preprocess(
     if inputs.dim() < 3 or inputs.shape[:2] != present.shape:
         raise ValueError(f'{name}: got shape {tuple(inputs.shape)}, '
                          f'expected {list(present.shape)} and then that of one sample')
-    keep = present.reshape(*present.shape, *[1] * (inputs.dim() - 2))
-    clean = torch.where(keep, inputs, inputs.new_zeros(()))
+    if not complete:
+        keep = present.reshape(*present.shape, *[1] * (inputs.dim() - 2))
+        inputs = torch.where(keep, inputs, inputs.new_zeros(()))
     try:
-        features = module(clean.flatten(0, 1))
+        features = module(inputs.flatten(0, 1))
     except ValueError as error:
         raise ValueError(f'{name}: {error}') from None
     if features.dim() != 2 or features.shape[-1] != width:
@@ -132,45 +138,56 @@ def preprocess(
 def encode(
     encoders: Mapping[str, ModalityEncoder],
     features: Mapping[str, Tensor | None],
-    present: Mapping[str, Tensor],
+    present: Mapping[str, Tensor] | None,
     states: Mapping[str, State],
     dt: Tensor,
+    kept: KeptWeights | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, State]]:
-    """Encode several modalities, their spiking populations side by side.
+    """Encode several modalities, those of equal size side by side.
 
     Args:
         encoders: By modality.
         features: Preprocessed features ``[B, T, input_dim]`` by modality; None if never there.
-        present: ``[B, T]`` bool by modality.
+        present: ``[B, T]`` bool by modality; None if everything is there.
         states: State by modality.
         dt: Seconds, ``[B, T, 1]``.
+        kept: Where stacked weights are kept between calls; nowhere if None.
 
     Returns:
         Encoded features ``[B, T, encoder_dim]``, spike rates ``[B, T, N]`` and new states.
     """
-    rates: dict[str, Tensor] = {}
-    membranes: dict[str, Tensor] = {}
-    special = {n: e for n, e in encoders.items() if runs_alone(e)}
-    plain = {n: e for n, e in encoders.items() if n not in special}
-    for steps in sorted({encoder.num_spike_steps for encoder in plain.values()}):
-        group = {n: e for n, e in plain.items() if e.num_spike_steps == steps}
-        currents = torch.cat([e.currents(features[n], present[n]) for n, e in group.items()], -1)
-        membrane = torch.cat([states[name]['membrane'] for name in group], -1)
-        populations = [encoder.population for encoder in group.values()]
-        spikes, membrane = run_populations(populations, currents, membrane, steps)
-        sizes = [population.units for population in populations]
-        group_rates = spikes.unflatten(1, (-1, steps)).mean(2)
-        rates |= zip(group, group_rates.split(sizes, -1), strict=True)
-        membranes |= zip(group, membrane.split(sizes, -1), strict=True)
-    memories: dict[str, State] = {}
-    for name, encoder in special.items():
-        rates[name], membranes[name], memories[name] = encode_alone(
-            encoder, features[name], present[name], states[name]
-        )
-    encoded: dict[str, Tensor] = {}
-    after: dict[str, State] = {}
+    groups: dict[Any, list[str]] = {}
     for name, encoder in encoders.items():
-        outputs, hx = encoder.liquid(rates[name], states[name]['hx'], dt)
-        encoded[name] = encoder.dropout(encoder.readout(outputs))
-        after[name] = {'membrane': membranes[name], 'hx': hx} | memories.get(name, {})
-    return encoded, {name: rates[name] for name in encoders}, after
+        groups.setdefault(group_key(encoder) or name, []).append(name)
+    encoded: dict[str, Tensor] = {}
+    rates: dict[str, Tensor] = {}
+    after: dict[str, State] = {}
+    for key, names in groups.items():
+        group = {name: encoders[name] for name in names}
+        if isinstance(key, str):
+            results = _encode_alone(group[key], features[key],
+                                    None if present is None else present[key], states[key], dt)
+            encoded[key], rates[key], after[key] = results
+            continue
+        weights = group_weights(group, kept or KeptWeights())
+        tokens, spiking, membrane, hx = run_group(group, features, present, states, dt, weights)
+        tokens = next(iter(group.values())).dropout(tokens)
+        encoded |= zip(names, tokens.transpose(1, 2).unbind(0), strict=True)
+        rates |= zip(names, spiking.permute(1, 2, 0, 3).unbind(0), strict=True)
+        for index, name in enumerate(names):
+            after[name] = {'membrane': membrane[index], 'hx': hx[index]}
+    return ({name: encoded[name] for name in encoders}, {name: rates[name] for name in encoders},
+            {name: after[name] for name in encoders})
+
+
+def _encode_alone(
+    encoder: ModalityEncoder, features: Tensor | None, present: Tensor | None, state: State,
+    dt: Tensor,
+) -> tuple[Tensor, Tensor, State]:
+    """An encoder that does not run side by side: another cell, coding, reset or backend."""
+    if present is None:
+        present = torch.ones(dt.shape[:2], dtype=torch.bool, device=dt.device)
+    rates, membrane, memory = encode_alone(encoder, features, present, state)
+    outputs, hx = encoder.liquid(rates, state['hx'], dt)
+    after = {'membrane': membrane, 'hx': hx} | memory
+    return encoder.dropout(encoder.readout(outputs)), rates, after

@@ -170,20 +170,21 @@ class MultiModalFusionNetwork(nn.Module):
         """
         given = self._given(inputs)
         batch, ticks = next(iter(given.values())).shape[:2]
-        there = self._presence(given, present, batch, ticks)
+        there, complete = self._presence(given, present, batch, ticks)
         features: dict[str, Tensor | None] = dict.fromkeys(self.modalities)
         for name, value in given.items():
             column = there[..., self.modalities.index(name)]
             features[name] = preprocess(name, self.preprocessors[name], value, column,
-                                        self.feature_dims[name])
+                                        self.feature_dims[name], complete)
         if state is None:
             state = self.init_state(batch)
         else:
             check_state(state, self.state_sizes, batch)
-        weights = self._weights(there)
+        weights = self._weights(there, complete)
         spans = timespans_like(dt, batch, ticks, self.modality_logits)
         fused: Fused = self.fusion(
-            Batch(features=features, present=there, weights=weights, dt=spans), state
+            Batch(features=features, present=there, weights=weights, dt=spans,
+                  complete=complete), state
         )
         if not return_info:
             return fused.output, fused.state
@@ -237,27 +238,37 @@ class MultiModalFusionNetwork(nn.Module):
 
     def _presence(
         self, given: Mapping[str, Tensor], present: Tensor | None, batch: int, ticks: int
-    ) -> Tensor:
+    ) -> tuple[Tensor, bool]:
+        """What is there ``[B, T, M]``, and whether that is known to be everything."""
         # Built on the device: a copy from the host would stall it at every tick.
         device = self.modality_logits.device
-        there = torch.ones(batch, ticks, len(self.modalities), dtype=torch.bool, device=device)
-        for index, name in enumerate(self.modalities):
-            if name not in given:
-                there[..., index] = False
-        if present is not None:
-            if present.dtype != torch.bool or present.shape != there.shape:
-                raise ValueError(f'present: got {present.dtype} of shape {tuple(present.shape)}, '
-                                 f'expected torch.bool of shape {tuple(there.shape)}')
-            there = there & present
+        shape = (batch, ticks, len(self.modalities))
+        if present is not None and (present.dtype != torch.bool or present.shape != shape):
+            raise ValueError(f'present: got {present.dtype} of shape {tuple(present.shape)}, '
+                             f'expected torch.bool of shape {shape}')
+        there = torch.ones(shape, dtype=torch.bool, device=device) if present is None else present
+        if len(given) < len(self.modalities):
+            there = there.clone()
+            for index, name in enumerate(self.modalities):
+                if name not in given:
+                    there[..., index] = False
         if self.training and self.drops_modalities:
             luck = torch.rand(batch, 1, len(self.modalities), device=device)
             kept = there & (luck >= self.modality_dropout)
             there = torch.where(kept.any(-1, keepdim=True), kept, there)
-        return there
+            return there, False
+        # With gradients the masks stay, so that every weight gets one: zero, where not used.
+        if torch.is_grad_enabled() or len(given) < len(self.modalities):
+            return there, False
+        # To look at a tensor stalls a device and has no meaning in a graph that is being traced.
+        visible = there.device.type == 'cpu' and not torch.compiler.is_compiling()
+        return there, present is None or (visible and bool(there.all()))
 
-    def _weights(self, there: Tensor) -> Tensor:
+    def _weights(self, there: Tensor, complete: bool) -> Tensor:
         """Softmax of the learned logits over the present modalities; zeros if there is none."""
         logits: Tensor = self.modality_logits
+        if complete:
+            return logits.softmax(-1).expand(there.shape)
         logits = torch.where(there, logits, torch.finfo(logits.dtype).min)
         return torch.where(there, logits.softmax(-1), 0.0)
 

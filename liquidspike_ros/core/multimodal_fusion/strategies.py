@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
+from ..kept_weights import KeptWeights, stack_weights
 from ..liquid import CfC
+from ..products import affine, linear
 from .attention import CrossModalAttentionFusion
 from .config import FusionStrategy, ModalityConfig, ModalityType, require_agreement
 from .encoder import encode, feature_norm, ModalityEncoder
@@ -52,12 +54,19 @@ class Batch:
         present: ``[B, T, M]`` bool.
         weights: ``[B, T, M]``, 0 where absent, sums to 1 over the present.
         dt: Seconds ``[B, T, 1]``.
+        complete: Whether ``present`` is known to be True throughout, and masks can be left out.
     """
 
     features: Mapping[str, Tensor | None]
     present: Tensor
     weights: Tensor
     dt: Tensor
+    complete: bool = False
+
+    @property
+    def mask(self) -> Tensor | None:
+        """``present``, or None where there is nothing to mask."""
+        return None if self.complete else self.present
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +92,14 @@ class OutputHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[..., inputs]`` -> ``[..., outputs]``."""
         return self.layers(x)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Both layers' weights with a leading dimension to stack heads on."""
+        first, last = self.layers[0], self.layers[2]
+        assert isinstance(first, nn.Linear)
+        assert isinstance(last, nn.Linear)
+        return {'in': first.weight.unsqueeze(0), 'in_bias': first.bias.view(1, 1, -1),
+                'out': last.weight.unsqueeze(0), 'out_bias': last.bias.view(1, 1, -1)}
 
 
 class EarlyFusion(nn.Module):
@@ -121,6 +138,7 @@ class EarlyFusion(nn.Module):
         # Its input always holds something, the learned tokens at least.
         self.shared.absent.requires_grad_(False)
         self.head = OutputHead(sizes.fusion_dim, sizes.fusion_dim // 2 or 1, sizes.output_dim)
+        self.kept = KeptWeights()
 
     @property
     def state_sizes(self) -> dict[str, Any]:
@@ -135,14 +153,15 @@ class EarlyFusion(nn.Module):
         for index, (name, adapter) in enumerate(self.adapters.items()):
             token = self.tokens[name].expand(*batch.present.shape[:2], -1)
             features = batch.features[name]
-            if features is not None:
+            if features is not None and batch.complete:
+                token = adapter(features) * shares[..., index, None]
+            elif features is not None:
                 here = batch.present[..., index, None]
                 token = torch.where(here, adapter(features) * shares[..., index, None], token)
             adapted[name] = token
         everything = torch.cat(list(adapted.values()), -1)
-        there = torch.ones_like(batch.present[..., 0])
         encoded, rates, after = encode(
-            {'shared': self.shared}, {'shared': everything}, {'shared': there}, state, batch.dt
+            {'shared': self.shared}, {'shared': everything}, None, state, batch.dt, self.kept
         )
         return Fused(output=self.head(encoded['shared']), features=adapted, spike_rates=rates,
                      attention=None, state=dict(after))
@@ -158,13 +177,15 @@ class _EncodedFusion(nn.Module):
                                   backend=sizes.backend)
             for name, config in configs.items()
         })
+        self.kept = KeptWeights()
 
     def _encode(self, batch: Batch, state: State
                 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, State]]:
-        present = dict(zip(self.encoders, batch.present.unbind(-1), strict=True))
+        present = None if batch.complete else dict(
+            zip(self.encoders, batch.present.unbind(-1), strict=True))
         encoders = {name: encoder for name, encoder in self.encoders.items()
                     if isinstance(encoder, ModalityEncoder)}
-        return encode(encoders, batch.features, present, state['encoders'], batch.dt)
+        return encode(encoders, batch.features, present, state['encoders'], batch.dt, self.kept)
 
     @property
     def state_sizes(self) -> dict[str, Any]:
@@ -191,12 +212,20 @@ class LateFusion(_EncodedFusion):
     def forward(self, batch: Batch, state: State) -> Fused:
         """Fuse and read out."""
         encoded, rates, after = self._encode(batch, state)
-        return Fused(output=self._vote(encoded, batch.weights), features=encoded,
+        tokens = torch.stack(list(encoded.values()), -2)  # [B, T, M, E]
+        return Fused(output=self._vote(tokens, batch.weights), features=encoded,
                      spike_rates=rates, attention=None, state={'encoders': after})
 
-    def _vote(self, encoded: Mapping[str, Tensor], weights: Tensor) -> Tensor:
-        votes = torch.stack([head(encoded[name]) for name, head in self.heads.items()], -2)
-        return (votes * weights.unsqueeze(-1)).sum(-2)
+    def _vote(self, tokens: Tensor, weights: Tensor) -> Tensor:
+        """All heads side by side: tokens ``[B, T, M, E]`` to the weighted sum of their outputs."""
+        heads = [head for head in self.heads.values() if isinstance(head, OutputHead)]
+        w = self.kept.get('heads', [self.heads],
+                          lambda: stack_weights(head.weights() for head in heads))
+        rows = tokens.flatten(0, 1).transpose(0, 1)  # [M, B·T, E]
+        hidden = nn.functional.silu(affine(rows, w['in'], w['in_bias']))
+        votes = affine(hidden, w['out'], w['out_bias'])  # [M, B·T, output]
+        shares = weights.flatten(0, 1).t().unsqueeze(-1)
+        return (votes * shares).sum(0).unflatten(0, tokens.shape[:2])
 
 
 class _FusionCore(nn.Module):
@@ -224,7 +253,7 @@ class _FusionCore(nn.Module):
     def forward(self, tokens: Tensor, batch: Batch, state: State) -> tuple[Tensor, State]:
         """Read tokens ``[B, T, M, E]`` out; returns the output and the memory's new state."""
         pooled = (tokens * batch.weights.unsqueeze(-1)).sum(-2)
-        fused = nn.functional.silu(self.projection(pooled))
+        fused = nn.functional.silu(linear(self.projection, pooled))
         if self.memory is None:
             return self.head(fused), {}
         remembered, hx = self.memory(fused, state['memory']['hx'], batch.dt)
@@ -249,9 +278,9 @@ class HybridFusion(LateFusion):
         """Fuse and read out."""
         encoded, rates, after = self._encode(batch, state)
         tokens = torch.stack(list(encoded.values()), -2)  # [B, T, M, E]
-        attended, attention = self.attention(tokens, batch.present)
+        attended, attention = self.attention(tokens, batch.mask)
         output, memory = self.core(attended, batch, state)
-        output = output + self._vote(encoded, batch.weights)
+        output = output + self._vote(tokens, batch.weights)
         return Fused(output=output, features=encoded, spike_rates=rates, attention=attention,
                      state={'encoders': after, **memory})
 
@@ -284,7 +313,7 @@ class HierarchicalFusion(_EncodedFusion):
         tokens = torch.stack(list(encoded.values()), -2)  # [B, T, M, E]
         attention: Tensor | None = None
         for level, groups in zip(self.levels, self.groups.unbind(0), strict=True):
-            tokens, attention = level(tokens, batch.present, groups)
+            tokens, attention = level(tokens, batch.mask, groups)
         output, memory = self.core(tokens, batch, state)
         return Fused(output=output, features=encoded, spike_rates=rates, attention=attention,
                      state={'encoders': after, **memory})

@@ -126,15 +126,17 @@ def test_it_learns_to_say_what_it_sees():
     images = colours.view(4, 3, 1, 1).expand(-1, -1, 16, 24)
     sentences = torch.tensor([[1, 2, 5], [3, 2, 6], [4, 7, 8], [9, 2, 1]])
     tokens = torch.cat([torch.full((4, 1), 10), sentences[:, :-1]], 1)
-    model = small('captioning', dropout=0.0).train()
-    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    # Wide enough that rounding and seed make no difference to where it gets.
+    model = small('captioning', dropout=0.0, encoder_dim=32, spiking_units=32, liquid_units=32,
+                  num_spike_steps=8).train()
+    optimizer = torch.optim.Adam(model.parameters(), 5e-3)
     for _ in range(150):
         loss = torch.nn.functional.cross_entropy(model(images, tokens).flatten(0, 1),
                                                  sentences.flatten())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert float(loss) < 0.05  # log(11) = 2.4 to begin with
+    assert loss.item() < 0.05  # log(11) = 2.4 to begin with
     assert model.eval()(images, tokens).argmax(-1).tolist() == sentences.tolist()
 
 
