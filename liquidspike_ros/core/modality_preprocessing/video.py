@@ -36,7 +36,7 @@ class FactorisedBlock(nn.Module):
 
 
 class VolumeTrunk(nn.Module):
-    """3D convolutions: stride 8 in time, 32 in space, 192 channels; 2 GFLOP at 16×224×224."""
+    """3D convolutions: stride 8 in time, 32 in space, 192 channels; 1.2 GFLOP at 16×224×224."""
 
     channels = 192
 
