@@ -7,9 +7,19 @@ from typing import Any
 
 import torch
 from torch import nn, Tensor
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 Weights = dict[str, Tensor]
 _Place = tuple[dict[str, Any], str]  # a module's table and the name in it
+# Fused optimisers change parameters without counting their versions up, so steps are counted here.
+_optimiser_steps = [0]
+
+
+def _count_step(*_: Any) -> None:
+    _optimiser_steps[0] += 1
+
+
+register_optimizer_step_post_hook(_count_step)
 
 
 class KeptWeights:
@@ -43,8 +53,8 @@ class KeptWeights:
                 [(part._modules, name) for part in parts for name in part._modules])
         tensors = [table[name] for table, name in places[0]]
         try:
-            # Optimisers and load_state_dict count up; assignment and .to() move the data.
-            marks = [tensor.data_ptr() for tensor in tensors]
+            # Changes in place count up; assignment and .to() move the data.
+            marks = [_optimiser_steps[0], *(tensor.data_ptr() for tensor in tensors)]
             marks += [tensor._version for tensor in tensors]
         except RuntimeError:  # tensors born in inference mode count no versions
             return build()
