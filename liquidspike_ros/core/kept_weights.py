@@ -27,7 +27,7 @@ class KeptWeights:
         """What ``build`` makes of the tensors of ``modules``.
 
         Built anew where gradients are wanted, else only after one of the tensors was changed,
-        moved or replaced. (On a GPU a change through ``.data`` in place goes unnoticed.)
+        moved or replaced. Nothing is kept of tensors on a GPU or in bfloat16.
 
         Args:
             key: Under which the weights are kept; the same modules for the same key.
@@ -45,7 +45,7 @@ class KeptWeights:
                 [(part._modules, name) for part in parts for name in part._modules])
         tensors = [table[name] for table, name in places[0]]
         try:
-            # Optimisers and load_state_dict count up; assignment and .to() move the data.
+            # Changes in place count up; assignment and .to() move the data.
             marks = [tensor.data_ptr() for tensor in tensors]
             marks += [tensor._version for tensor in tensors]
         except RuntimeError:  # tensors born in inference mode count no versions
@@ -53,14 +53,16 @@ class KeptWeights:
         marks += [id(table[name]) for table, name in places[1]]  # a part may be replaced
         kept = self._kept.get(key)
         if kept is not None and kept[0] == marks:
-            # Writing through ``.data`` leaves no mark but the new values.
+            # Fused optimisers and writing through ``.data`` leave no mark but the new values.
             if [probe.item() for probe in kept[1]] == kept[2]:
                 return kept[3]
         elif kept is not None:
             del self._places[key]  # what was replaced may have other parts
-        probes = [probe for tensor in tensors for probe in _probe(tensor)]
-        values = [probe.item() for probe in probes]
-        self._kept[key] = (marks, probes, values, build())
+        probes = [_probe(tensor) for tensor in tensors if tensor.numel()]
+        found = [probe for probe in probes if probe is not None]
+        if len(found) < len(probes):
+            return build()
+        self._kept[key] = (marks, found, [probe.item() for probe in found], build())
         return self._kept[key][3]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> KeptWeights:
@@ -70,11 +72,11 @@ class KeptWeights:
         return KeptWeights, ()
 
 
-def _probe(tensor: Tensor) -> list[_Probe]:
-    """A view of the last element; none where a look would cost a transfer or numpy has no type."""
-    if tensor.device.type != 'cpu' or not tensor.numel() or tensor.dtype == torch.bfloat16:
-        return []
-    return [tensor.detach().reshape(-1)[-1:].numpy()] if tensor.is_contiguous() else []
+def _probe(tensor: Tensor) -> _Probe | None:
+    """A view of the last element; None where a look would cost a transfer or numpy has no type."""
+    if tensor.device.type != 'cpu' or tensor.dtype == torch.bfloat16 or not tensor.is_contiguous():
+        return None
+    return tensor.detach().view(-1)[-1:].numpy()
 
 
 def stack_weights(pieces: Iterable[Weights]) -> Weights:

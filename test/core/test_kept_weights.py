@@ -61,6 +61,17 @@ def test_every_way_to_change_a_parameter_is_noticed():
     assert doubled(it.double(), kept)[1]
 
 
+@pytest.mark.parametrize('way', [{'fused': True}, {'foreach': True}, {'foreach': False}])
+def test_every_kind_of_optimiser_is_noticed(way):
+    """A fused step changes a parameter without counting its version up."""
+    it, kept = layer(1.0), KeptWeights()
+    optimiser = torch.optim.AdamW(it.parameters(), 0.5, weight_decay=0.0, **way)
+    it(torch.ones(1, 1)).sum().backward()
+    doubled(it, kept)
+    optimiser.step()
+    assert doubled(it, kept) == (pytest.approx(1.0), True)
+
+
 def test_gradients_reach_the_parameters():
     it, kept = layer(1.0), KeptWeights()
     doubled(it, kept)
