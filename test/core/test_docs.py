@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / 'docs'
+ROOT = Path(__file__).parents[2]
 
 
 def blocks(name: str) -> list[str]:
-    return re.findall(r'^```python\n(.*?)^```', (DOCS / name).read_text(), re.M | re.S)
+    return re.findall(r'^```python\n(.*?)^```', (ROOT / name).read_text(), re.M | re.S)
 
 
 @pytest.fixture(scope='module')
 def shown() -> dict[str, Any]:
-    (example,) = blocks('custom_modality.md')
+    (example,) = blocks('docs/custom_modality.md')
     namespace: dict[str, Any] = {'__name__': 'example'}
     exec(compile(example, 'custom_modality.md', 'exec'), namespace)
     return namespace
@@ -39,7 +39,15 @@ def test_the_custom_modality_is_heard_and_learns(shown):
 
 
 def test_it_takes_about_twenty_lines():
-    (example,) = blocks('custom_modality.md')
+    (example,) = blocks('docs/custom_modality.md')
     written = [line for line in example.splitlines()
                if line.strip() and not line.startswith(('import', 'from'))]
     assert len(written) <= 20
+
+
+def test_the_readme_runs_as_written():
+    (example,) = blocks('README.md')
+    namespace: dict[str, Any] = {'__name__': 'example'}
+    exec(compile(example, 'README.md', 'exec'), namespace)
+    assert namespace['action'].shape == (1, 2)
+    assert sorted(namespace['model'].modalities) == ['camera', 'sensors']
