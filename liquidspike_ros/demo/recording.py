@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -41,11 +41,6 @@ class Timeline(Generic[Item]):
         """Times and items in ``(begin, end]``."""
         first, last = bisect_right(self.times, begin), bisect_right(self.times, end)
         return self.times[first:last], self.items[first:last]
-
-    def index_of(self, time: int) -> int | None:
-        """Place of the item of exactly this time."""
-        place = bisect_left(self.times, time)
-        return place if place < len(self.times) and self.times[place] == time else None
 
 
 @dataclass(frozen=True)

@@ -39,12 +39,6 @@ def message_class(interface: str) -> type:
                                f'{parts[0]!r} with message {parts[2]!r}') from None
 
 
-def interface_name(message_type: type) -> str:
-    """``sensor_msgs/msg/Image`` of a generated class."""
-    package = message_type.__module__.split('.')[0]
-    return f'{package}/msg/{message_type.__name__}'
-
-
 def command_message(spec: CommandSpec, values: Sequence[float], stamp: Any) -> Any:
     """A command as the message ``spec.kind`` names.
 
