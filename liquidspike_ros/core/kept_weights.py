@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from itertools import chain
+from operator import attrgetter, is_
+from typing import Any, NamedTuple, TypeVar
 
-from numpy.typing import NDArray
 import torch
 from torch import nn, Tensor
 
 Weights = dict[str, Tensor]
-_Place = tuple[dict[str, Any], str]  # a module's table and the name in it
-_Probe = NDArray[Any]  # the last element of a tensor, as a view
+Kept = TypeVar('Kept')
+
+# Everything below runs at every tick over a hundred tensors: hence no loop in Python.
+_ADDRESS = torch.Tensor.data_ptr
+_VERSION = attrgetter('_version')
+
+
+class _Entry(NamedTuple):
+    tables: list[Collection[Any]]  # parameters, buffers and parts of modules, as they are now
+    contents: list[Any]  # what these were
+    tensors: list[Tensor]
+    addresses: list[int]
+    versions: list[int]
+    ends: list[memoryview]  # the last element of every tensor
+    seen: bytes  # what these were
+    result: Any
 
 
 class KeptWeights:
     """Holds derived weights; part of no module's state, and empty in copies and pickles."""
 
     def __init__(self) -> None:
-        self._kept: dict[Any, tuple[list[int], list[_Probe], list[float], Weights]] = {}
-        self._places: dict[Any, tuple[list[_Place], list[_Place]]] = {}
+        self._entries: dict[Any, _Entry] = {}
 
-    def get(
-        self, key: Any, modules: Iterable[nn.Module], build: Callable[[], Weights]
-    ) -> Weights:
+    def get(self, key: Any, modules: Iterable[nn.Module], build: Callable[[], Kept]) -> Kept:
         """What ``build`` makes of the tensors of ``modules``.
 
         Built anew where gradients are wanted, else only after one of the tensors was changed,
@@ -36,34 +48,15 @@ class KeptWeights:
         """
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return build()
-        places = self._places.get(key)
-        if places is None:
-            parts = [part for module in modules for part in module.modules()]
-            places = self._places[key] = (
-                [(table, name) for part in parts for table in (part._parameters, part._buffers)
-                 for name, value in table.items() if value is not None],
-                [(part._modules, name) for part in parts for name in part._modules])
-        tensors = [table[name] for table, name in places[0]]
-        try:
-            # Changes in place count up; assignment and .to() move the data.
-            marks = [tensor.data_ptr() for tensor in tensors]
-            marks += [tensor._version for tensor in tensors]
-        except RuntimeError:  # tensors born in inference mode count no versions
-            return build()
-        marks += [id(table[name]) for table, name in places[1]]  # a part may be replaced
-        kept = self._kept.get(key)
-        if kept is not None and kept[0] == marks:
-            # Fused optimisers and writing through ``.data`` leave no mark but the new values.
-            if [probe.item() for probe in kept[1]] == kept[2]:
-                return kept[3]
-        elif kept is not None:
-            del self._places[key]  # what was replaced may have other parts
-        probes = [_probe(tensor) for tensor in tensors if tensor.numel()]
-        found = [probe for probe in probes if probe is not None]
-        if len(found) < len(probes):
-            return build()
-        self._kept[key] = (marks, found, [probe.item() for probe in found], build())
-        return self._kept[key][3]
+        entry = self._entries.get(key)
+        if entry is not None and _holds(entry):
+            result: Kept = entry.result
+            return result
+        result = build()
+        entry = _enter(modules, result)
+        if entry is not None:
+            self._entries[key] = entry
+        return result
 
     def __deepcopy__(self, memo: dict[int, Any]) -> KeptWeights:
         return KeptWeights()
@@ -72,11 +65,36 @@ class KeptWeights:
         return KeptWeights, ()
 
 
-def _probe(tensor: Tensor) -> _Probe | None:
-    """A view of the last element; None where a look would cost a transfer or numpy has no type."""
-    if tensor.device.type != 'cpu' or tensor.dtype == torch.bfloat16 or not tensor.is_contiguous():
+def _holds(entry: _Entry) -> bool:
+    """Whether nothing was changed since; each of these is blind to what the others see."""
+    return (
+        # Assignment puts another tensor or module in place,
+        all(map(is_, chain.from_iterable(entry.tables), entry.contents))
+        # .to() and assignment to .data other memory behind the same tensor,
+        and [*map(_ADDRESS, entry.tensors)] == entry.addresses
+        # changes in place count up,
+        and [*map(_VERSION, entry.tensors)] == entry.versions
+        # and fused optimisers and writing through .data leave no mark but the new values.
+        and b''.join(entry.ends) == entry.seen)
+
+
+def _enter(modules: Iterable[nn.Module], result: Any) -> _Entry | None:
+    """What ``result`` was made from; None where changes could not be noticed."""
+    parts = [part for module in modules for part in module.modules()]
+    tables: list[Collection[Any]] = [
+        table.values() for part in parts
+        for table in (part._parameters, part._buffers, part._modules) if table]
+    contents = [*chain.from_iterable(tables)]
+    tensors = [value for value in contents if isinstance(value, Tensor)]
+    # Tensors born in inference mode count no versions; a look at others would cost a transfer,
+    # or numpy has no type for it.
+    if any(tensor.is_inference() or tensor.device.type != 'cpu' or tensor.dtype == torch.bfloat16
+           or not tensor.is_contiguous() for tensor in tensors):
         return None
-    return tensor.detach().view(-1)[-1:].numpy()
+    ends = [tensor.detach().view(-1)[-1:].numpy().data.cast('B')
+            for tensor in tensors if tensor.numel()]
+    return _Entry(tables, contents, tensors, [*map(_ADDRESS, tensors)],
+                  [*map(_VERSION, tensors)], ends, b''.join(ends), result)
 
 
 def stack_weights(pieces: Iterable[Weights]) -> Weights:
