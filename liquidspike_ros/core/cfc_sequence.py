@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .products import COLUMNS
+
 
 def _walk(
     drive: Tensor, hx: Tensor, recurrent: Tensor, heads: Tensor, bias: Tensor, spans: Tensor,
@@ -37,21 +39,41 @@ def _walk(
     recurrent_t, heads_t = recurrent.mT, heads.mT
     for step, z, values, h, span in zip(drive.unbind(0), backbone.unbind(0), solved.unbind(0),
                                         hidden.unbind(0), spans.unbind(0), strict=True):
-        if rows == 1:  # see ``products``
+        if COLUMNS and rows == 1:  # see ``products``
             torch.baddbmm(step.mT, recurrent, hx.mT, out=z.mT)
             torch.baddbmm(bias.mT, heads, z.tanh_().mT, out=values.mT)
         else:
             torch.baddbmm(step, hx, recurrent_t, out=z).tanh_()
             torch.baddbmm(bias, z, heads_t, out=values)
-        values.narrow(-1, 0, 2 * units).tanh_()
-        start, end, time_a, gate = values.split(units, -1)
-        gate.addcmul_(time_a, span).sigmoid_()
-        if gated:
-            torch.lerp(start, end, gate, out=h)
-        else:
-            torch.addcmul(start, end, gate, out=h)
+        solve(values, span, gated, h)
         hx = h
     return hidden, backbone, solved.unflatten(-1, (4, units))
+
+
+def solve(
+    values: Tensor, span: Tensor | float, gated: bool, out: Tensor | None = None
+) -> Tensor:
+    """The cell at the end of a timespan, without gradients.
+
+    Args:
+        values: Outputs of the four heads ``[M, B, 4 H]``; become s, e, a and g.
+        span: Scaled timespan, a number or ``[B, 1]``.
+        gated: False for the mode 'no_gate'.
+        out: Where the result is to go.
+
+    Returns:
+        Hidden state ``[M, B, H]``.
+    """
+    units = values.shape[-1] // 4
+    values.narrow(-1, 0, 2 * units).tanh_()
+    start, end, time_a, gate = values.split(units, -1)
+    if isinstance(span, Tensor):
+        gate.addcmul_(time_a, span).sigmoid_()
+    else:
+        gate.add_(time_a, alpha=span).sigmoid_()
+    if gated:
+        return torch.lerp(start, end, gate, out=out)
+    return torch.addcmul(start, end, gate, out=out)
 
 
 class _CfCSequence(torch.autograd.Function):

@@ -25,22 +25,49 @@ def _integrate(
     Potentials are in units of the threshold, so that a reset takes 1 off; with the usual threshold
     of 1 nothing changes.
     """
-    spikes = torch.zeros(num_steps, *current.shape[1:], dtype=current.dtype, device=current.device)
-    fired = spikes.unbind(0)
-    rates = torch.empty_like(current, memory_format=torch.contiguous_format)
     potential = (membrane / threshold).contiguous()
     one, beta = torch.ones_like(potential), beta.expand_as(potential).contiguous()
+    drives = (current / threshold).contiguous()
+    rates = [_hold(drive, potential, beta, one, num_steps) for drive in drives.unbind(0)]
+    return torch.stack(rates), potential.mul_(threshold)
+
+
+def _hold(drive: Tensor, potential: Tensor, beta: Tensor, one: Tensor, num_steps: int) -> Tensor:
+    """Rates of one tick; moves ``potential`` on in place."""
+    spikes = drive.new_empty(num_steps, *drive.shape)
+    fired = spikes.unbind(0)
     reset = torch.gt(potential, one, out=fired[-1])
     # Handles once: at a batch of one the loop is nothing but the overhead of its calls.
     addcmul, gt, subtract = torch.addcmul, torch.gt, potential.sub_
-    drives = (current / threshold).contiguous()
-    for drive, rate in zip(drives.unbind(0), rates.unbind(0), strict=True):
-        for row in fired:
-            addcmul(drive, potential, beta, out=potential)
-            subtract(reset)
-            reset = gt(potential, one, out=row)
-        torch.mean(spikes, 0, out=rate)
-    return rates, potential.mul_(threshold)
+    for row in fired:
+        addcmul(drive, potential, beta, out=potential)
+        subtract(reset)
+        reset = gt(potential, one, out=row)
+    return spikes.mean(0)
+
+
+def held_rates(
+    current: Tensor, membrane: Tensor, beta: Tensor, threshold: Tensor | None, one: Tensor,
+    num_steps: int,
+) -> Tensor:
+    """``spike_rates`` of one tick without gradients, in place.
+
+    Args:
+        current: ``[…, N]``; becomes anything.
+        membrane: Potential ``[…, N]``; becomes the one afterwards.
+        beta: Decay per spike step in [0, 1], broadcast against ``[…, N]``.
+        threshold: Firing threshold, broadcast likewise; None for 1.
+        one: Ones of the shape of ``beta``.
+        num_steps: Spike steps.
+
+    Returns:
+        Share of steps with a spike ``[…, N]``.
+    """
+    if threshold is None:
+        return _hold(current, membrane, beta, one, num_steps)
+    rates = _hold(current.div_(threshold), membrane.div_(threshold), beta, one, num_steps)
+    membrane.mul_(threshold)
+    return rates
 
 
 def _integrate_traced(

@@ -19,7 +19,8 @@ from ..liquid import build_liquid
 from ..neurons import LIFPopulation
 from .coded import encode_alone
 from .config import ModalityConfig
-from .side_by_side import group_key, group_weights, run_group
+from .encoded import Encoded
+from .side_by_side import group_key, run_group
 from .state import State
 
 
@@ -85,13 +86,15 @@ class ModalityEncoder(nn.Module):
         Returns:
             Features ``[B, T, encoder_dim]`` and the state afterwards.
         """
+        if inputs.dim() < 3:
+            raise ValueError(f'input: got shape {tuple(inputs.shape)}, '
+                             f'expected [B, T, …] with the shape of one sample')
         if present is None:
             present = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
-        features = preprocess('input', self.preprocessing, inputs, present, self.input_dim)
-        encoded, _, states = encode(
-            {'it': self}, {'it': features}, {'it': present}, {'it': state}, dt
-        )
-        return encoded['it'], states['it']
+        features = preprocess('input', self.preprocessing, inputs.flatten(0, 1),
+                              present.flatten(), self.input_dim).unflatten(0, present.shape)
+        encoded = encode({'it': self}, {'it': features}, {'it': present}, {'it': state}, dt)
+        return encoded.tokens[:, :, 0], encoded.state['it']
 
 
 def feature_norm(config: ModalityConfig) -> nn.Module:
@@ -100,39 +103,34 @@ def feature_norm(config: ModalityConfig) -> nn.Module:
 
 
 def preprocess(
-    name: str, module: nn.Module, inputs: Tensor, present: Tensor, width: int,
-    complete: bool = False,
+    name: str, module: nn.Module, rows: Tensor, present: Tensor | None, width: int
 ) -> Tensor:
-    """Run a preprocessor once over all rows and ticks.
+    """Run a preprocessor once over all rows.
 
     What stands in absent rows never enters the module: a NaN there would come back through the
     gradient of its weights even though its output is not used.
 
     Args:
         name: Modality, for errors.
-        module: ``[B·T, …]`` -> ``[B·T, width]``.
-        inputs: ``[B, T, …]``.
-        present: ``[B, T]`` bool.
+        module: ``[R, …]`` -> ``[R, width]``.
+        rows: ``[R, …]``.
+        present: ``[R]`` bool; None if known to be True throughout.
         width: Expected width of the features.
-        complete: Whether ``present`` is known to be True throughout.
 
     Raises:
         ValueError: Names the modality, what was got and what was expected.
     """
-    if inputs.dim() < 3 or inputs.shape[:2] != present.shape:
-        raise ValueError(f'{name}: got shape {tuple(inputs.shape)}, '
-                         f'expected {list(present.shape)} and then that of one sample')
-    if not complete:
-        keep = present.reshape(*present.shape, *[1] * (inputs.dim() - 2))
-        inputs = torch.where(keep, inputs, inputs.new_zeros(()))
+    if present is not None:
+        keep = present.reshape(-1, *[1] * (rows.dim() - 1))
+        rows = torch.where(keep, rows, rows.new_zeros(()))
     try:
-        features = module(inputs.flatten(0, 1))
+        features: Tensor = module(rows)
     except ValueError as error:
         raise ValueError(f'{name}: {error}') from None
     if features.dim() != 2 or features.shape[-1] != width:
         raise ValueError(f'{name}: got preprocessed features of shape '
                          f'{tuple(features.shape)}, expected [B, {width}] (input_dim)')
-    return features.unflatten(0, present.shape)
+    return features
 
 
 def encode(
@@ -142,7 +140,7 @@ def encode(
     states: Mapping[str, State],
     dt: Tensor,
     kept: KeptWeights | None = None,
-) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, State]]:
+) -> Encoded:
     """Encode several modalities, those of equal size side by side.
 
     Args:
@@ -152,32 +150,33 @@ def encode(
         states: State by modality.
         dt: Seconds, ``[B, T, 1]``.
         kept: Where stacked weights are kept between calls; nowhere if None.
-
-    Returns:
-        Encoded features ``[B, T, encoder_dim]``, spike rates ``[B, T, N]`` and new states.
     """
     groups: dict[Any, list[str]] = {}
     for name, encoder in encoders.items():
         groups.setdefault(group_key(encoder) or name, []).append(name)
-    encoded: dict[str, Tensor] = {}
-    rates: dict[str, Tensor] = {}
+    kept = kept or KeptWeights()
+    tokens: dict[str, Tensor] = {}
+    rates: list[tuple[tuple[str, ...], Tensor]] = []
     after: dict[str, State] = {}
     for key, names in groups.items():
         group = {name: encoders[name] for name in names}
         if isinstance(key, str):
-            results = _encode_alone(group[key], features[key],
-                                    None if present is None else present[key], states[key], dt)
-            encoded[key], rates[key], after[key] = results
+            tokens[key], spiking, after[key] = _encode_alone(
+                group[key], features[key], None if present is None else present[key],
+                states[key], dt)
+            rates.append(((key,), spiking.transpose(0, 1).unsqueeze(1)))
             continue
-        weights = group_weights(group, kept or KeptWeights())
-        tokens, spiking, membrane, hx = run_group(group, features, present, states, dt, weights)
-        tokens = next(iter(group.values())).dropout(tokens)
-        encoded |= zip(names, tokens.transpose(1, 2).unbind(0), strict=True)
-        rates |= zip(names, spiking.permute(1, 2, 0, 3).unbind(0), strict=True)
+        encoded, spiking, membrane, hx = run_group(group, features, present, states, dt, kept)
+        rates.append((tuple(names), spiking))
         for index, name in enumerate(names):
             after[name] = {'membrane': membrane[index], 'hx': hx[index]}
-    return ({name: encoded[name] for name in encoders}, {name: rates[name] for name in encoders},
-            {name: after[name] for name in encoders})
+        encoded = group[names[0]].dropout(encoded)
+        if len(groups) == 1:
+            return Encoded(names=tuple(names), tokens=encoded.permute(2, 1, 0, 3),
+                           rates=tuple(rates), state=after)
+        tokens |= zip(names, encoded.transpose(1, 2).unbind(0), strict=True)
+    return Encoded(names=tuple(encoders), tokens=torch.stack([tokens[n] for n in encoders], -2),
+                   rates=tuple(rates), state={name: after[name] for name in encoders})
 
 
 def _encode_alone(

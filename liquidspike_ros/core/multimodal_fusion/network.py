@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import math
 from typing import Any
 
 import torch
@@ -12,8 +13,11 @@ from ..liquid import timespans_like
 from .config import FusionStrategy, ModalityConfig, parse_enum, parse_modalities
 from .encoder import preprocess
 from .info import FusionInfo
+from .inputs import dropout_rates, given_inputs
+from .one_tick import lean, Tick, Ticked
+from .parts import Batch, Fused, FusionSizes
 from .state import check_state, State
-from .strategies import Batch, Fused, FusionSizes, STRATEGIES
+from .strategies import STRATEGIES
 
 NOMINAL_DT = 1.0 / 15.0
 
@@ -68,7 +72,7 @@ class MultiModalFusionNetwork(nn.Module):
         self.modalities = tuple(configs)
         self.fusion_strategy: FusionStrategy = strategy
         self.feature_dims = {name: config.input_dim for name, config in configs.items()}
-        rates = _dropout_rates(modality_dropout, self.modalities)
+        rates = dropout_rates(modality_dropout, self.modalities)
         self.drops_modalities = any(rates)
         self.modality_dropout: Tensor
         self.register_buffer('modality_dropout', torch.tensor(rates), persistent=False)
@@ -137,6 +141,10 @@ class MultiModalFusionNetwork(nn.Module):
         Raises:
             ValueError: Names the input or state entry, what was got and what was expected.
         """
+        if lean(self.modality_logits) and not self.training:
+            laid_out = self.fusion.tick_weights()
+            if laid_out is not None:
+                return self._tick(laid_out, inputs, state, dt, present, return_info)
         given = {name: None if value is None else value.unsqueeze(1)
                  for name, value in inputs.items()}
         here = None if present is None else present.unsqueeze(1)
@@ -144,6 +152,41 @@ class MultiModalFusionNetwork(nn.Module):
         if return_info:
             return output[:, 0], after, info.tick(0)
         return output[:, 0], after
+
+    def _tick(
+        self, laid_out: Any, inputs: Mapping[str, Tensor | None], state: State | None,
+        dt: Tensor | float, present: Tensor | None, return_info: bool,
+    ) -> Any:
+        """``step`` with as few calls as it takes, on the weights that the strategy laid out."""
+        given = given_inputs(inputs, self.modalities, 1)
+        batch = next(iter(given.values())).shape[0]
+        here = self._tick_presence(given, present, batch)
+        features: dict[str, Tensor | None] = dict.fromkeys(self.modalities)
+        for name, value in given.items():
+            row = None if here is None else here[:, self.modalities.index(name)]
+            features[name] = preprocess(name, self.preprocessors[name], value, row,
+                                        self.feature_dims[name])
+        if state is None:
+            state = self.init_state(batch)
+        else:
+            check_state(state, self.state_sizes, batch)
+        weights = self._weights(here)  # [M] or [B, M]
+        tick = Tick(
+            features=features, shares=weights.t().view(len(features), -1, 1),
+            present=None if here is None else here.t().unsqueeze(-1),
+            dt=dt if isinstance(dt, float) and 0.0 <= dt < math.inf else
+            timespans_like(dt, batch, 1, self.modality_logits)[:, 0])
+        ticked: Ticked = self.fusion.tick(laid_out, tick, state, return_info)
+        if ticked.tokens is None or not return_info:
+            return ticked.output, ticked.state
+        shape = (batch, len(self.modalities))
+        return ticked.output, ticked.state, FusionInfo(
+            modalities=self.modalities,
+            features=dict(zip(self.modalities, ticked.tokens, strict=True)),
+            attention=ticked.attention, weights=weights.expand(shape),
+            spike_rates=dict(zip(ticked.state.get('encoders', ticked.state), ticked.rates,
+                                 strict=True)),
+            present=torch.ones(shape, dtype=torch.bool) if here is None else here)
 
     def unroll(
         self,
@@ -168,29 +211,31 @@ class MultiModalFusionNetwork(nn.Module):
         Raises:
             ValueError: Names the input or state entry, what was got and what was expected.
         """
-        given = self._given(inputs)
+        given = given_inputs(inputs, self.modalities, 2)
         batch, ticks = next(iter(given.values())).shape[:2]
-        there, complete = self._presence(given, present, batch, ticks)
-        features: dict[str, Tensor | None] = dict.fromkeys(self.modalities)
+        there, complete = self._presence(given, present, (batch, ticks))
+        preprocessed: dict[str, Tensor | None] = dict.fromkeys(self.modalities)
         for name, value in given.items():
-            column = there[..., self.modalities.index(name)]
-            features[name] = preprocess(name, self.preprocessors[name], value, column,
-                                        self.feature_dims[name], complete)
+            rows = None if complete else there[..., self.modalities.index(name)].flatten()
+            preprocessed[name] = preprocess(
+                name, self.preprocessors[name], value.flatten(0, 1), rows, self.feature_dims[name]
+            ).unflatten(0, (batch, ticks))
         if state is None:
             state = self.init_state(batch)
         else:
             check_state(state, self.state_sizes, batch)
-        weights = self._weights(there, complete)
+        weights = self._weights(None if complete else there).expand(there.shape)
         spans = timespans_like(dt, batch, ticks, self.modality_logits)
         fused: Fused = self.fusion(
-            Batch(features=features, present=there, weights=weights, dt=spans,
+            Batch(features=preprocessed, present=there, weights=weights, dt=spans,
                   complete=complete), state
         )
         if not return_info:
             return fused.output, fused.state
-        info = FusionInfo(modalities=self.modalities, features=fused.features,
+        features = fused.encoded.features if fused.features is None else fused.features
+        info = FusionInfo(modalities=self.modalities, features=features,
                           attention=fused.attention, weights=weights,
-                          spike_rates=fused.spike_rates, present=there)
+                          spike_rates=fused.encoded.spike_rates, present=there)
         return fused.output, fused.state, info
 
     @property
@@ -217,32 +262,13 @@ class MultiModalFusionNetwork(nn.Module):
 
         return zeros(self.state_sizes)
 
-    def _given(self, inputs: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
-        unknown = [name for name in inputs if name not in self.modalities]
-        if unknown:
-            raise ValueError(f'inputs: got {unknown[0]!r}, '
-                             f'expected names among {", ".join(self.modalities)}')
-        given = {name: value for name, value in inputs.items() if value is not None}
-        if not given:
-            raise ValueError(f'inputs: got none, expected at least one of '
-                             f'{", ".join(self.modalities)}')
-        first = next(iter(given))
-        for name, value in given.items():
-            if value.dim() < 3 or value.shape[:2] != given[first].shape[:2]:
-                raise ValueError(f'{name}: got leading sizes {tuple(value.shape[:2])}, expected '
-                                 f'{tuple(given[first].shape[:2])} (batch, ticks) like {first}')
-        if given[first].shape[1] < 1:
-            raise ValueError(f'{first}: got shape {tuple(given[first].shape)}, '
-                             f'expected [B, T, …] with at least one tick T')
-        return given
-
     def _presence(
-        self, given: Mapping[str, Tensor], present: Tensor | None, batch: int, ticks: int
+        self, given: Mapping[str, Tensor], present: Tensor | None, leading: tuple[int, ...]
     ) -> tuple[Tensor, bool]:
-        """What is there ``[B, T, M]``, and whether that is known to be everything."""
+        """What is there ``[B, M]`` or ``[B, T, M]``, and whether that is known to be everything."""
         # Built on the device: a copy from the host would stall it at every tick.
         device = self.modality_logits.device
-        shape = (batch, ticks, len(self.modalities))
+        shape = (*leading, len(self.modalities))
         if present is not None and (present.dtype != torch.bool or present.shape != shape):
             raise ValueError(f'present: got {present.dtype} of shape {tuple(present.shape)}, '
                              f'expected torch.bool of shape {shape}')
@@ -253,7 +279,7 @@ class MultiModalFusionNetwork(nn.Module):
                 if name not in given:
                     there[..., index] = False
         if self.training and self.drops_modalities:
-            luck = torch.rand(batch, 1, len(self.modalities), device=device)
+            luck = torch.rand(leading[0], 1, len(self.modalities), device=device)
             kept = there & (luck >= self.modality_dropout)
             there = torch.where(kept.any(-1, keepdim=True), kept, there)
             return there, False
@@ -264,28 +290,22 @@ class MultiModalFusionNetwork(nn.Module):
         visible = there.device.type == 'cpu' and not torch.compiler.is_compiling()
         return there, present is None or (visible and bool(there.all()))
 
-    def _weights(self, there: Tensor, complete: bool) -> Tensor:
-        """Softmax of the learned logits over the present modalities; zeros if there is none."""
+    def _tick_presence(
+        self, given: Mapping[str, Tensor], present: Tensor | None, batch: int
+    ) -> Tensor | None:
+        """What is there ``[B, M]``; None if everything is, the usual case."""
+        if present is None and len(given) == len(self.modalities):
+            return None
+        here, complete = self._presence(given, present, (batch,))
+        return None if complete else here
+
+    def _weights(self, there: Tensor | None) -> Tensor:
+        """Softmax of the learned logits over the present modalities; zeros if there is none.
+
+        Of the shape of ``there``, or ``[M]`` if everything is there (None).
+        """
         logits: Tensor = self.modality_logits
-        if complete:
-            return logits.softmax(-1).expand(there.shape)
+        if there is None:
+            return logits.softmax(-1)
         logits = torch.where(there, logits, torch.finfo(logits.dtype).min)
         return torch.where(there, logits.softmax(-1), 0.0)
-
-
-def _dropout_rates(
-    value: float | Mapping[str, float], modalities: tuple[str, ...]
-) -> tuple[float, ...]:
-    rates = dict.fromkeys(modalities, 0.0)
-    if isinstance(value, Mapping):
-        unknown = [name for name in value if name not in rates]
-        if unknown:
-            raise ValueError(f'modality_dropout: got {unknown[0]!r}, '
-                             f'expected names among {", ".join(modalities)}')
-        rates |= value
-    else:
-        rates = dict.fromkeys(modalities, value)
-    for name, rate in rates.items():
-        if not 0 <= rate < 1:
-            raise ValueError(f'modality_dropout: got {rate!r} for {name}, expected [0, 1)')
-    return tuple(float(rate) for rate in rates.values())

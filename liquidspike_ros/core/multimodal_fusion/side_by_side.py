@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 def group_key(encoder: ModalityEncoder) -> tuple[Any, ...] | None:
     """What encoders must share to run side by side; None for one that runs by itself."""
-    liquid, population = encoder.liquid, encoder.population
+    parts = encoder._modules  # a tick is made of many small steps: this is one of them
+    liquid, population = parts['liquid'], parts['population']
     if not (type(liquid) is CfC and liquid.one_node and type(population) is LIFPopulation
             and population.backend == 'fused' and not runs_alone(encoder)):
         return None
     return (encoder.input_dim, encoder.encoder_dim, encoder.num_spike_steps, population.units,
             population.surrogate, liquid.units, liquid.backbone_units, liquid.mode,
-            liquid.activation, liquid.dt_scale, type(encoder.norm))
+            liquid.activation, liquid.dt_scale, type(parts['norm']))
 
 
 def encoder_weights(encoder: ModalityEncoder) -> Weights:
@@ -58,10 +59,9 @@ def encoder_weights(encoder: ModalityEncoder) -> Weights:
             } | liquid.sequence_weights()
 
 
-def group_weights(encoders: Mapping[str, ModalityEncoder], kept: KeptWeights) -> Weights:
-    """Stacked ``encoder_weights``, taken from ``kept`` where they still hold."""
-    return kept.get(tuple(encoders), encoders.values(),
-                    lambda: stack_weights(map(encoder_weights, encoders.values())))
+def stacked_weights(encoders: Mapping[str, ModalityEncoder]) -> Weights:
+    """``encoder_weights`` of all, joined along their leading dimension."""
+    return stack_weights(map(encoder_weights, encoders.values()))
 
 
 def run_group(
@@ -70,23 +70,24 @@ def run_group(
     present: Mapping[str, Tensor] | None,
     states: Mapping[str, Mapping[str, Tensor]],
     dt: Tensor,
-    weights: Weights,
+    kept: KeptWeights,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Encode ``M`` modalities whose encoders share a ``group_key``.
 
     Args:
-        encoders: By modality, in the order of ``weights``.
+        encoders: By modality.
         features: ``[B, T, input_dim]`` by modality; None if never there.
         present: ``[B, T]`` bool by modality; None if everything is there.
         states: State by modality.
         dt: Seconds ``[B, T, 1]``.
-        weights: Stacked ``encoder_weights``.
+        kept: Where the stacked weights are kept between calls.
 
     Returns:
         Features ``[M, T, B, E]``, rates ``[T, M, B, N]``, membranes ``[M, B, N]`` and hidden
         states ``[M, B, H]``.
     """
     first = next(iter(encoders.values()))
+    weights = kept.get(tuple(encoders), encoders.values(), lambda: stacked_weights(encoders))
     batch, ticks = dt.shape[:2]
     count = len(encoders)
     x = torch.stack([_time_first(features[name], dt, first.input_dim) for name in encoders])

@@ -65,10 +65,11 @@ def check_state(state: object, expected: dict[str, Any], batch: int, name: str =
         raise ValueError(f'{name}: got entries {sorted(map(str, state))}, '
                          f'expected {sorted(expected)}: {fault}')
     for key, size in expected.items():
-        entry, value = f'{name}.{key}', state[key]
+        value = state[key]
         if isinstance(size, dict):
-            check_state(value, size, batch, entry)
+            check_state(value, size, batch, f'{name}.{key}')
         elif not isinstance(value, Tensor):
-            raise ValueError(f'{entry}: got {type(value).__name__}, expected a tensor')
-        elif tuple(value.shape) != (batch, size):
-            raise ValueError(f'{entry}: got shape {tuple(value.shape)}, expected {(batch, size)}')
+            raise ValueError(f'{name}.{key}: got {type(value).__name__}, expected a tensor')
+        elif value.shape != (batch, size):
+            raise ValueError(f'{name}.{key}: got shape {tuple(value.shape)}, '
+                             f'expected {(batch, size)}')

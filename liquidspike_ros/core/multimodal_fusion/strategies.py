@@ -1,6 +1,6 @@
 """The four ways to fuse. Each maps preprocessed features of all modalities to the output.
 
-early         features side by side -> one shared encoder -> head
+early         features side by side -> one shared encoder -> head (``early``)
 late          encoders -> a head each -> weighted sum of the outputs
 hybrid        encoders -> everybody attends to everybody -> head, plus the late sum as residual
 hierarchical  encoders -> attention within pairs, then groups of four, …, then all -> head
@@ -8,8 +8,8 @@ hierarchical  encoders -> attention within pairs, then groups of four, …, then
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,157 +17,20 @@ from torch import nn, Tensor
 
 from ..kept_weights import KeptWeights, stack_weights
 from ..liquid import CfC
-from ..products import affine, linear
+from ..products import affine
 from .attention import CrossModalAttentionFusion
-from .config import FusionStrategy, ModalityConfig, ModalityType, require_agreement
-from .encoder import encode, feature_norm, ModalityEncoder
+from .config import FusionStrategy, ModalityConfig
+from .early import EarlyFusion
+from .encoded import Encoded
+from .encoder import encode, ModalityEncoder
+from .one_tick import run_tick, Tick, Ticked
+from .parts import Batch, Fused, FusionCore, FusionSizes, OutputHead
+from .side_by_side import group_key
 from .state import State
+from .tick_weights import attention_layout, core_layout, encoder_layout, TickWeights, vote_layout
 
 
-@dataclass(frozen=True, kw_only=True)
-class FusionSizes:
-    """Sizes every strategy is built from.
-
-    Attributes:
-        fusion_dim: Width of the fused features.
-        output_dim: Width of the output.
-        num_attention_heads: Heads of cross-modal attention.
-        memory_units: Liquid units behind the fusion; 0 for none.
-        dt_scale: Timespan units per second.
-        backend: ``'fused'`` or ``'reference'``.
-    """
-
-    fusion_dim: int
-    output_dim: int
-    num_attention_heads: int
-    memory_units: int
-    dt_scale: float
-    backend: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What a strategy works on.
-
-    Attributes:
-        features: Preprocessed ``[B, T, input_dim]`` by modality; None if never there.
-        present: ``[B, T, M]`` bool.
-        weights: ``[B, T, M]``, 0 where absent, sums to 1 over the present.
-        dt: Seconds ``[B, T, 1]``.
-        complete: Whether ``present`` is known to be True throughout, and masks can be left out.
-    """
-
-    features: Mapping[str, Tensor | None]
-    present: Tensor
-    weights: Tensor
-    dt: Tensor
-    complete: bool = False
-
-    @property
-    def mask(self) -> Tensor | None:
-        """``present``, or None where there is nothing to mask."""
-        return None if self.complete else self.present
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fused:
-    """What a strategy makes of it: output ``[B, T, output_dim]``, insight, state."""
-
-    output: Tensor
-    features: Mapping[str, Tensor]
-    spike_rates: Mapping[str, Tensor]
-    attention: Tensor | None
-    state: State
-
-
-class OutputHead(nn.Module):
-    """Fused features -> output: one hidden layer, unbounded."""
-
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, outputs)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[..., inputs]`` -> ``[..., outputs]``."""
-        return self.layers(x)
-
-    def weights(self) -> dict[str, Tensor]:
-        """Both layers' weights with a leading dimension to stack heads on."""
-        first, last = self.layers[0], self.layers[2]
-        assert isinstance(first, nn.Linear)
-        assert isinstance(last, nn.Linear)
-        return {'in': first.weight.unsqueeze(0), 'in_bias': first.bias.view(1, 1, -1),
-                'out': last.weight.unsqueeze(0), 'out_bias': last.bias.view(1, 1, -1)}
-
-
-class EarlyFusion(nn.Module):
-    """Preprocessed features side by side, then one shared encoder.
-
-    The shared spike encoder has the neurons of all modalities together, its liquid cell as many
-    units as the largest. An absent modality is replaced by a learned token.
-    """
-
-    def __init__(self, configs: Mapping[str, ModalityConfig], sizes: FusionSizes) -> None:
-        super().__init__()
-        require_agreement(
-            configs, ('backbone', 'backbone_options', 'coding', 'spiking_options'),
-            'early fusion has one encoder for all modalities',
-        )
-        values = list(configs.values())
-        width = values[0].encoder_dim
-        self.adapters = nn.ModuleDict({
-            name: nn.Sequential(feature_norm(config), nn.Linear(config.input_dim, width))
-            for name, config in configs.items()
-        })
-        self.tokens = nn.ParameterDict({
-            name: nn.Parameter(torch.randn(width) * 0.02) for name in configs
-        })
-        shared = replace(
-            values[0],
-            type=ModalityType.CUSTOM,
-            input_dim=width * len(configs),
-            encoder_dim=sizes.fusion_dim,
-            spiking_units=sum(config.spiking_units for config in values),
-            liquid_units=max(config.liquid_units for config in values),
-            num_spike_steps=max(config.num_spike_steps for config in values),
-            preprocessing=nn.Identity(),  # features already, if not from a single module
-        )
-        self.shared = ModalityEncoder(shared, dt_scale=sizes.dt_scale, backend=sizes.backend)
-        # Its input always holds something, the learned tokens at least.
-        self.shared.absent.requires_grad_(False)
-        self.head = OutputHead(sizes.fusion_dim, sizes.fusion_dim // 2 or 1, sizes.output_dim)
-        self.kept = KeptWeights()
-
-    @property
-    def state_sizes(self) -> dict[str, Any]:
-        """Units of each entry of the state."""
-        return {'shared': self.shared.state_sizes}
-
-    def forward(self, batch: Batch, state: State) -> Fused:
-        """Fuse and read out."""
-        # 1 for every present modality to begin with, whatever the subset.
-        shares = batch.weights * batch.present.sum(-1, keepdim=True)
-        adapted = {}
-        for index, (name, adapter) in enumerate(self.adapters.items()):
-            token = self.tokens[name].expand(*batch.present.shape[:2], -1)
-            features = batch.features[name]
-            if features is not None and batch.complete:
-                token = adapter(features) * shares[..., index, None]
-            elif features is not None:
-                here = batch.present[..., index, None]
-                token = torch.where(here, adapter(features) * shares[..., index, None], token)
-            adapted[name] = token
-        everything = torch.cat(list(adapted.values()), -1)
-        encoded, rates, after = encode(
-            {'shared': self.shared}, {'shared': everything}, None, state, batch.dt, self.kept
-        )
-        return Fused(output=self.head(encoded['shared']), features=adapted, spike_rates=rates,
-                     attention=None, state=dict(after))
-
-
-class _EncodedFusion(nn.Module):
+class EncodedFusion(nn.Module):
     """What late, hybrid and hierarchical share: an encoder per modality."""
 
     def __init__(self, configs: Mapping[str, ModalityConfig], sizes: FusionSizes) -> None:
@@ -179,13 +42,33 @@ class _EncodedFusion(nn.Module):
         })
         self.kept = KeptWeights()
 
-    def _encode(self, batch: Batch, state: State
-                ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, State]]:
+    def _encode(self, batch: Batch, state: State) -> Encoded:
         present = None if batch.complete else dict(
             zip(self.encoders, batch.present.unbind(-1), strict=True))
-        encoders = {name: encoder for name, encoder in self.encoders.items()
-                    if isinstance(encoder, ModalityEncoder)}
-        return encode(encoders, batch.features, present, state['encoders'], batch.dt, self.kept)
+        return encode(self._encoders(), batch.features, present, state['encoders'], batch.dt,
+                      self.kept)
+
+    def tick_weights(self) -> TickWeights | None:
+        """Weights for ``tick``; None where single ticks have to go through ``forward``."""
+        keys = {group_key(encoder) for encoder in self._encoders().values()}
+        if len(keys) > 1 or None in keys or not self._stock():
+            return None
+        return self.kept.get(('tick', *keys), [self], self._laid_out)
+
+    def tick(self, w: TickWeights, tick: Tick, state: State, insight: bool) -> Ticked:
+        """One tick the lean way, see ``one_tick``."""
+        return run_tick(w, tick, state, insight)
+
+    def _encoders(self) -> dict[str, ModalityEncoder]:
+        return {name: encoder for name, encoder in self.encoders._modules.items()
+                if isinstance(encoder, ModalityEncoder)}
+
+    def _stock(self) -> bool:
+        """Whether the parts behind the encoders are those that were built here."""
+        raise NotImplementedError
+
+    def _laid_out(self) -> TickWeights:
+        raise NotImplementedError
 
     @property
     def state_sizes(self) -> dict[str, Any]:
@@ -199,7 +82,7 @@ def _preprocessed(config: ModalityConfig) -> ModalityConfig:
     return replace(config, preprocessing=None if raw else nn.Identity())
 
 
-class LateFusion(_EncodedFusion):
+class LateFusion(EncodedFusion):
     """Every modality speaks for itself; the outputs are summed with masked, learned weights."""
 
     def __init__(self, configs: Mapping[str, ModalityConfig], sizes: FusionSizes) -> None:
@@ -211,10 +94,18 @@ class LateFusion(_EncodedFusion):
 
     def forward(self, batch: Batch, state: State) -> Fused:
         """Fuse and read out."""
-        encoded, rates, after = self._encode(batch, state)
-        tokens = torch.stack(list(encoded.values()), -2)  # [B, T, M, E]
-        return Fused(output=self._vote(tokens, batch.weights), features=encoded,
-                     spike_rates=rates, attention=None, state={'encoders': after})
+        encoded = self._encode(batch, state)
+        return Fused(output=self._vote(encoded.tokens, batch.weights), encoded=encoded,
+                     state={'encoders': encoded.state})
+
+    def _stock(self) -> bool:
+        return all(type(head) is OutputHead for head in self.heads._modules.values())
+
+    def _laid_out(self) -> TickWeights:
+        heads = {name: head for name, head in self.heads.items() if isinstance(head, OutputHead)}
+        encoders = self._encoders()
+        return TickWeights(encoders=encoder_layout(encoders), votes=vote_layout(heads, encoders),
+                           levels=(), core=None)
 
     def _vote(self, tokens: Tensor, weights: Tensor) -> Tensor:
         """All heads side by side: tokens ``[B, T, M, E]`` to the weighted sum of their outputs."""
@@ -228,38 +119,6 @@ class LateFusion(_EncodedFusion):
         return (votes * shares).sum(0).unflatten(0, tokens.shape[:2])
 
 
-class _FusionCore(nn.Module):
-    """Weighted tokens -> fused features -> joint liquid memory -> output head.
-
-    The memory is what lets one modality's past meet another's present: where the sound came
-    from a second ago and what is seen there now. The head sees both it and the fused features.
-    """
-
-    def __init__(self, encoder_dim: int, sizes: FusionSizes) -> None:
-        super().__init__()
-        self.projection = nn.Linear(encoder_dim, sizes.fusion_dim)
-        self.memory: CfC | None = None
-        if sizes.memory_units:
-            self.memory = CfC(sizes.fusion_dim, sizes.memory_units, dt_scale=sizes.dt_scale,
-                              backend=sizes.backend)
-        self.head = OutputHead(sizes.fusion_dim + sizes.memory_units, sizes.fusion_dim // 2 or 1,
-                               sizes.output_dim)
-
-    @property
-    def state_sizes(self) -> dict[str, Any]:
-        """Units of each entry of the state."""
-        return {} if self.memory is None else {'memory': {'hx': self.memory.units}}
-
-    def forward(self, tokens: Tensor, batch: Batch, state: State) -> tuple[Tensor, State]:
-        """Read tokens ``[B, T, M, E]`` out; returns the output and the memory's new state."""
-        pooled = (tokens * batch.weights.unsqueeze(-1)).sum(-2)
-        fused = nn.functional.silu(linear(self.projection, pooled))
-        if self.memory is None:
-            return self.head(fused), {}
-        remembered, hx = self.memory(fused, state['memory']['hx'], batch.dt)
-        return self.head(torch.cat([fused, remembered], -1)), {'memory': {'hx': hx}}
-
-
 class HybridFusion(LateFusion):
     """Encoders, cross-modal attention, joint memory; late fusion added as a residual."""
 
@@ -267,7 +126,7 @@ class HybridFusion(LateFusion):
         super().__init__(configs, sizes)
         width = next(iter(configs.values())).encoder_dim
         self.attention = CrossModalAttentionFusion(width, sizes.num_attention_heads)
-        self.core = _FusionCore(width, sizes)
+        self.core = FusionCore(width, sizes)
 
     @property
     def state_sizes(self) -> dict[str, Any]:
@@ -276,16 +135,23 @@ class HybridFusion(LateFusion):
 
     def forward(self, batch: Batch, state: State) -> Fused:
         """Fuse and read out."""
-        encoded, rates, after = self._encode(batch, state)
-        tokens = torch.stack(list(encoded.values()), -2)  # [B, T, M, E]
-        attended, attention = self.attention(tokens, batch.mask)
+        encoded = self._encode(batch, state)
+        attended, attention = self.attention(encoded.tokens, batch.mask)
         output, memory = self.core(attended, batch, state)
-        output = output + self._vote(tokens, batch.weights)
-        return Fused(output=output, features=encoded, spike_rates=rates, attention=attention,
-                     state={'encoders': after, **memory})
+        output = output + self._vote(encoded.tokens, batch.weights)
+        return Fused(output=output, encoded=encoded, attention=attention,
+                     state={'encoders': encoded.state, **memory})
 
 
-class HierarchicalFusion(_EncodedFusion):
+    def _stock(self) -> bool:
+        return super()._stock() and _stock_core([self.attention], self.core)
+
+    def _laid_out(self) -> TickWeights:
+        return replace(super()._laid_out(), levels=(attention_layout(self.attention),),
+                       core=core_layout(self.core))
+
+
+class HierarchicalFusion(EncodedFusion):
     """Attention in levels: neighbours in pairs, then groups of four, and so on up to all.
 
     The order of the modality configs decides who is paired. ``info.attention`` is that of the
@@ -300,7 +166,7 @@ class HierarchicalFusion(_EncodedFusion):
         self.levels = nn.ModuleList(
             CrossModalAttentionFusion(width, sizes.num_attention_heads) for _ in self.groups
         )
-        self.core = _FusionCore(width, sizes)
+        self.core = FusionCore(width, sizes)
 
     @property
     def state_sizes(self) -> dict[str, Any]:
@@ -309,14 +175,32 @@ class HierarchicalFusion(_EncodedFusion):
 
     def forward(self, batch: Batch, state: State) -> Fused:
         """Fuse and read out."""
-        encoded, rates, after = self._encode(batch, state)
-        tokens = torch.stack(list(encoded.values()), -2)  # [B, T, M, E]
-        attention: Tensor | None = None
+        encoded = self._encode(batch, state)
+        tokens, attention = encoded.tokens, None
         for level, groups in zip(self.levels, self.groups.unbind(0), strict=True):
             tokens, attention = level(tokens, batch.mask, groups)
         output, memory = self.core(tokens, batch, state)
-        return Fused(output=output, features=encoded, spike_rates=rates, attention=attention,
-                     state={'encoders': after, **memory})
+        return Fused(output=output, encoded=encoded, attention=attention,
+                     state={'encoders': encoded.state, **memory})
+
+
+    def _stock(self) -> bool:
+        return _stock_core(self.levels, self.core)
+
+    def _laid_out(self) -> TickWeights:
+        levels = zip(self.levels, self.groups.unbind(0), strict=True)
+        return TickWeights(
+            encoders=encoder_layout(self._encoders()), votes=None,
+            levels=tuple(attention_layout(level, groups) for level, groups in levels
+                         if isinstance(level, CrossModalAttentionFusion)),
+            core=core_layout(self.core))
+
+
+def _stock_core(levels: Iterable[nn.Module], core: nn.Module) -> bool:
+    """Whether these are the modules themselves, not others put in their place."""
+    return (all(type(level) is CrossModalAttentionFusion for level in levels)
+            and type(core) is FusionCore and type(core.head) is OutputHead
+            and (core.memory is None or (type(core.memory) is CfC and core.memory.one_node)))
 
 
 def _attention_groups(count: int) -> Tensor:
@@ -329,7 +213,7 @@ def _attention_groups(count: int) -> Tensor:
     return torch.stack([*levels, torch.ones(count, count, dtype=torch.bool)])
 
 
-STRATEGIES: dict[FusionStrategy, type[EarlyFusion] | type[_EncodedFusion]] = {
+STRATEGIES: dict[FusionStrategy, type[EarlyFusion] | type[EncodedFusion]] = {
     FusionStrategy.EARLY: EarlyFusion,
     FusionStrategy.LATE: LateFusion,
     FusionStrategy.HYBRID: HybridFusion,

@@ -1,0 +1,193 @@
+"""One tick as a robot takes it: no gradients, few rows, on the CPU.
+
+The values are those of ``strategies`` and ``side_by_side``. At a batch of one the calls cost more
+than what they compute, so here stand only those that cannot be left out, on weights laid out for
+few rows. ``M`` modalities come first in every shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..cfc_sequence import solve
+from ..spike_rates import held_rates
+from .state import State
+from .tick_weights import (
+    AttentionWeights,
+    CoreWeights,
+    EarlyWeights,
+    EncoderWeights,
+    LiquidWeights,
+    TickWeights,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """What a tick works on.
+
+    Attributes:
+        features: Preprocessed ``[B, input_dim]`` by modality; None if not there at all.
+        present: ``[M, B, 1]`` bool; None if everything is there.
+        shares: Weight of each modality ``[M, 1 or B, 1]``: 0 where absent, sums to 1 over M.
+        dt: Seconds, a number or ``[B, 1]``.
+    """
+
+    features: Mapping[str, Tensor | None]
+    present: Tensor | None
+    shares: Tensor
+    dt: Tensor | float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ticked:
+    """What it makes of it.
+
+    Attributes:
+        output: ``[B, output_dim]``.
+        tokens: Features of the modalities ``[M, B, E]``, if asked for.
+        rates: Spike rates ``[populations, B, N]``.
+        attention: ``[B, heads, M, M]``, if there is any.
+        state: Afterwards.
+    """
+
+    output: Tensor
+    tokens: Tensor | None
+    rates: Tensor
+    attention: Tensor | None
+    state: State
+
+
+def lean(like: Tensor) -> bool:
+    """Whether single ticks of a network with parameters like this may run here."""
+    return (not torch.is_grad_enabled() and like.device.type == 'cpu'
+            and like.dtype in (torch.float32, torch.float64)
+            and not torch.compiler.is_compiling()
+            and not torch.is_autocast_enabled('cpu'))
+
+
+def run_tick(w: TickWeights, tick: Tick, state: State, insight: bool) -> Ticked:
+    """Late, hybrid or hierarchical fusion, as the weights have it.
+
+    Args:
+        w: Weights of the strategy.
+        tick: What is there.
+        state: Before.
+        insight: Whether the tokens are wanted even if nothing follows on them.
+    """
+    rates, hidden, encoders = encode_tick(w.encoders, tick, state['encoders'])
+    after: State = {'encoders': encoders}
+    tokens = attended = attention = output = None
+    if insight or w.core is not None:
+        tokens = attended = w.encoders.readout(hidden)
+    for level in w.levels:
+        assert attended is not None
+        attended, attention = _attend(level, attended, tick.present)
+    if w.core is not None:
+        assert attended is not None
+        output, memory = _core(w.core, attended, tick, state)
+        after |= memory
+    if w.votes is not None:
+        votes = w.votes[1](functional.silu(w.votes[0](hidden), inplace=True))
+        voted = (votes * tick.shares).sum(0)
+        output = voted if output is None else output + voted
+    assert output is not None
+    return Ticked(output=output, tokens=tokens, rates=rates, attention=attention, state=after)
+
+
+def run_early_tick(w: EarlyWeights, tick: Tick, state: State) -> Ticked:
+    """Early fusion; arguments as those of ``run_tick``."""
+    like, count = w.absent, len(tick.features)
+    batch = state['shared']['hx'].shape[0]
+    x = torch.stack([like.new_zeros(batch, w.adapters.inputs) if value is None else value
+                     for value in tick.features.values()])
+    if w.norm_eps is not None:
+        x = torch.layer_norm(x, x.shape[-1:], eps=w.norm_eps)
+    # 1 for every present modality to begin with, whatever the subset.
+    there = count if tick.present is None else tick.present.sum(0)
+    adapted = w.adapters(x) * (tick.shares * there)
+    if tick.present is not None:
+        adapted = torch.where(tick.present, adapted, w.absent)
+    everything = adapted.transpose(0, 1).reshape(batch, -1)
+    rates, hidden, after = encode_tick(
+        w.shared, Tick(features={'shared': everything}, present=None, shares=tick.shares,
+                       dt=tick.dt), state)
+    fused = functional.silu(w.first(w.shared.readout(hidden)), inplace=True)
+    return Ticked(output=w.last(fused)[0], tokens=adapted, rates=rates, attention=None,
+                  state=dict(after))
+
+
+def encode_tick(
+    w: EncoderWeights, tick: Tick, states: Mapping[str, Mapping[str, Tensor]]
+) -> tuple[Tensor, Tensor, dict[str, State]]:
+    """Spike rates ``[M, B, N]``, hidden states ``[M, B, H]`` and the states by modality."""
+    names, width = tuple(tick.features), w.current.inputs
+    membrane = torch.stack([states[name]['membrane'] for name in names])
+    x = torch.stack([membrane.new_zeros(membrane.shape[1], width) if value is None else value
+                     for value in tick.features.values()])
+    if w.norm_eps is not None:
+        x = torch.layer_norm(x, (width,), eps=w.norm_eps)
+    drive = w.current(x)
+    if tick.present is not None:
+        drive = torch.where(tick.present, drive, w.silent)
+    rates = held_rates(drive.sigmoid_(), membrane, w.beta, w.threshold, w.one, w.steps)
+    hidden = _flow(w.liquid, rates, torch.stack([states[name]['hx'] for name in names]), tick.dt)
+    after: dict[str, State] = {
+        name: {'membrane': membrane.select(0, index), 'hx': hidden.select(0, index)}
+        for index, name in enumerate(names)}
+    return rates, hidden, after
+
+
+def _flow(w: LiquidWeights, x: Tensor, hx: Tensor, dt: Tensor | float) -> Tensor:
+    """Hidden states ``[M, B, H]`` after a tick with input ``[M, B, I]``."""
+    backbone = w.first(torch.cat([x, hx], -1)).tanh_()
+    return solve(w.heads(backbone), dt * w.dt_scale, w.gated)
+
+
+def _attend(
+    w: AttentionWeights, tokens: Tensor, present: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Tokens ``[M, B, E]`` and attention ``[B, heads, M, M]``."""
+    count, batch, width = tokens.shape
+    rows = tokens.reshape(1, count * batch, width)
+    parts = w.projection(rows.expand(3 * w.num_heads, -1, -1))
+    if batch > 1:
+        parts = parts.unflatten(1, (count, batch)).unflatten(0, (3, w.num_heads))
+        parts = parts.permute(0, 3, 1, 2, 4).flatten(0, 2)
+    query, key, value = parts.chunk(3)  # [B · heads, M, head_dim]
+    scores = torch.bmm(query, key.mT)
+    allowed = w.groups if present is None else _allowed(present, w.groups)
+    shape = (batch, w.num_heads, count, count)
+    if allowed is None:
+        attention = scores.softmax(-1)
+    else:
+        # The lowest finite score, not −inf: a row without any key would be NaN.
+        scores = torch.where(allowed, scores.view(shape), torch.finfo(scores.dtype).min)
+        attention = torch.where(allowed, scores.softmax(-1), 0.0).flatten(0, 1)
+    attended = torch.bmm(attention, value).view(batch, -1, count, w.head_dim)
+    attended = w.output(attended.permute(2, 0, 1, 3).reshape(1, count * batch, -1))
+    weight, bias, eps = w.norm
+    tokens = torch.layer_norm(tokens + attended.reshape(tokens.shape), (width,), weight, bias, eps)
+    return tokens, attention.view(shape)
+
+
+def _allowed(present: Tensor, groups: Tensor | None) -> Tensor:
+    """Who may attend to whom ``[B, 1, M or 1, M]``."""
+    keys = present.permute(1, 2, 0).unsqueeze(1)
+    return keys if groups is None else keys & groups
+
+
+def _core(w: CoreWeights, tokens: Tensor, tick: Tick, state: State) -> tuple[Tensor, State]:
+    """Output ``[B, output_dim]`` and the state of the joint memory."""
+    pooled = (tokens * tick.shares).sum(0, keepdim=True)
+    fused = functional.silu(w.projection(pooled), inplace=True)
+    memory: State = {}
+    if w.memory is not None:
+        hx = _flow(w.memory, fused, state['memory']['hx'].unsqueeze(0), tick.dt)
+        fused, memory = torch.cat([fused, hx], -1), {'memory': {'hx': hx[0]}}
+    return w.last(functional.silu(w.first(fused), inplace=True))[0], memory
