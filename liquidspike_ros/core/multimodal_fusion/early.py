@@ -14,7 +14,7 @@ from .config import ModalityConfig, ModalityType, require_agreement
 from .encoder import encode, feature_norm, ModalityEncoder
 from .one_tick import run_early_tick, Tick, Ticked
 from .parts import Batch, Fused, FusionSizes, OutputHead
-from .side_by_side import group_key
+from .side_by_side import group_key, structure
 from .state import State
 from .tick_weights import early_layout, EarlyWeights
 
@@ -85,12 +85,15 @@ class EarlyFusion(nn.Module):
 
     def tick_weights(self) -> EarlyWeights | None:
         """Weights for ``tick``; None where single ticks have to go through ``forward``."""
-        key = group_key(self.shared) if type(self.shared) is ModalityEncoder else None
+        return self.kept.get(('tick', structure(self.shared)), [self], self._laid_out)
+
+    def _laid_out(self) -> EarlyWeights | None:
+        alike = type(self.shared) is ModalityEncoder and group_key(self.shared) is not None
         shapes = {tuple((type(part), getattr(part, 'in_features', None)) for part in adapter)
                   for adapter in self.adapters.values() if type(adapter) is nn.Sequential}
-        if key is None or len(shapes) > 1 or type(self.head) is not OutputHead:
+        if not alike or len(shapes) > 1 or type(self.head) is not OutputHead:
             return None
-        return self.kept.get(('tick', key), [self], lambda: early_layout(self))
+        return early_layout(self)
 
     def tick(self, w: EarlyWeights, tick: Tick, state: State, insight: bool) -> Ticked:
         """One tick the lean way, see ``one_tick``."""

@@ -169,7 +169,7 @@ class MultiModalFusionNetwork(nn.Module):
         if state is None:
             state = self.init_state(batch)
         else:
-            check_state(state, self.state_sizes, batch)
+            check_state(state, laid_out.state_sizes, batch)
         weights = self._weights(here)  # [M] or [B, M]
         tick = Tick(
             features=features, shares=weights.t().view(len(features), -1, 1),

@@ -8,6 +8,7 @@ they are stacked anew at each call, without they are kept until a parameter chan
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, TYPE_CHECKING
 
 import torch
@@ -27,14 +28,27 @@ if TYPE_CHECKING:
 
 def group_key(encoder: ModalityEncoder) -> tuple[Any, ...] | None:
     """What encoders must share to run side by side; None for one that runs by itself."""
-    parts = encoder._modules  # a tick is made of many small steps: this is one of them
-    liquid, population = parts['liquid'], parts['population']
+    liquid, population = encoder.liquid, encoder.population
     if not (type(liquid) is CfC and liquid.one_node and type(population) is LIFPopulation
             and population.backend == 'fused' and not runs_alone(encoder)):
         return None
     return (encoder.input_dim, encoder.encoder_dim, encoder.num_spike_steps, population.units,
             population.surrogate, liquid.units, liquid.backbone_units, liquid.mode,
-            liquid.activation, liquid.dt_scale, type(parts['norm']))
+            liquid.activation, liquid.dt_scale, type(encoder.norm))
+
+
+def structure(encoder: ModalityEncoder) -> tuple[Any, ...]:
+    """What decides, besides weights and parts, how an encoder runs: cheap enough for every tick."""
+    parts = encoder._modules
+    liquid = parts['liquid']
+    return (_OWN(encoder), _POPULATION(parts['population']),
+            _CELL(liquid) if type(liquid) is CfC else None)
+
+
+_OWN = attrgetter('input_dim', 'encoder_dim', 'num_spike_steps', 'coding')
+_POPULATION = attrgetter('units', 'surrogate', 'backend', 'reset')
+_CELL = attrgetter('units', 'backbone_units', 'backbone_layers', 'mode', 'activation', 'dt_scale',
+                   'backend')
 
 
 def encoder_weights(encoder: ModalityEncoder) -> Weights:

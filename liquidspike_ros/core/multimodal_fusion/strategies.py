@@ -25,7 +25,7 @@ from .encoded import Encoded
 from .encoder import encode, ModalityEncoder
 from .one_tick import run_tick, Tick, Ticked
 from .parts import Batch, Fused, FusionCore, FusionSizes, OutputHead
-from .side_by_side import group_key
+from .side_by_side import group_key, structure
 from .state import State
 from .tick_weights import attention_layout, core_layout, encoder_layout, TickWeights, vote_layout
 
@@ -50,10 +50,8 @@ class EncodedFusion(nn.Module):
 
     def tick_weights(self) -> TickWeights | None:
         """Weights for ``tick``; None where single ticks have to go through ``forward``."""
-        keys = {group_key(encoder) for encoder in self._encoders().values()}
-        if len(keys) > 1 or None in keys or not self._stock():
-            return None
-        return self.kept.get(('tick', *keys), [self], self._laid_out)
+        encoders: Iterable[Any] = self.encoders._modules.values()
+        return self.kept.get(('tick', *map(structure, encoders)), [self], self._laid_out)
 
     def tick(self, w: TickWeights, tick: Tick, state: State, insight: bool) -> Ticked:
         """One tick the lean way, see ``one_tick``."""
@@ -63,12 +61,14 @@ class EncodedFusion(nn.Module):
         return {name: encoder for name, encoder in self.encoders._modules.items()
                 if isinstance(encoder, ModalityEncoder)}
 
-    def _stock(self) -> bool:
-        """Whether the parts behind the encoders are those that were built here."""
-        raise NotImplementedError
-
-    def _laid_out(self) -> TickWeights:
-        raise NotImplementedError
+    def _laid_out(self) -> TickWeights | None:
+        """Weights of the encoders alone; None if they do not all run side by side."""
+        encoders = self._encoders()
+        keys = {group_key(encoder) for encoder in encoders.values()}
+        if len(keys) > 1 or None in keys or len(encoders) < len(self.encoders):
+            return None
+        return TickWeights(encoders=encoder_layout(encoders), votes=None, levels=(), core=None,
+                           state_sizes=self.state_sizes)
 
     @property
     def state_sizes(self) -> dict[str, Any]:
@@ -98,14 +98,12 @@ class LateFusion(EncodedFusion):
         return Fused(output=self._vote(encoded.tokens, batch.weights), encoded=encoded,
                      state={'encoders': encoded.state})
 
-    def _stock(self) -> bool:
-        return all(type(head) is OutputHead for head in self.heads._modules.values())
-
-    def _laid_out(self) -> TickWeights:
-        heads = {name: head for name, head in self.heads.items() if isinstance(head, OutputHead)}
-        encoders = self._encoders()
-        return TickWeights(encoders=encoder_layout(encoders), votes=vote_layout(heads, encoders),
-                           levels=(), core=None)
+    def _laid_out(self) -> TickWeights | None:
+        w = super()._laid_out()
+        heads = {name: head for name, head in self.heads.items() if type(head) is OutputHead}
+        if w is None or len(heads) < len(self.heads):
+            return None
+        return replace(w, votes=vote_layout(heads, self._encoders()))
 
     def _vote(self, tokens: Tensor, weights: Tensor) -> Tensor:
         """All heads side by side: tokens ``[B, T, M, E]`` to the weighted sum of their outputs."""
@@ -143,12 +141,8 @@ class HybridFusion(LateFusion):
                      state={'encoders': encoded.state, **memory})
 
 
-    def _stock(self) -> bool:
-        return super()._stock() and _stock_core([self.attention], self.core)
-
-    def _laid_out(self) -> TickWeights:
-        return replace(super()._laid_out(), levels=(attention_layout(self.attention),),
-                       core=core_layout(self.core))
+    def _laid_out(self) -> TickWeights | None:
+        return _with_core(super()._laid_out(), [self.attention], [None], self.core)
 
 
 class HierarchicalFusion(EncodedFusion):
@@ -184,23 +178,24 @@ class HierarchicalFusion(EncodedFusion):
                      state={'encoders': encoded.state, **memory})
 
 
-    def _stock(self) -> bool:
-        return _stock_core(self.levels, self.core)
-
-    def _laid_out(self) -> TickWeights:
-        levels = zip(self.levels, self.groups.unbind(0), strict=True)
-        return TickWeights(
-            encoders=encoder_layout(self._encoders()), votes=None,
-            levels=tuple(attention_layout(level, groups) for level, groups in levels
-                         if isinstance(level, CrossModalAttentionFusion)),
-            core=core_layout(self.core))
+    def _laid_out(self) -> TickWeights | None:
+        return _with_core(super()._laid_out(), self.levels, self.groups.unbind(0), self.core)
 
 
-def _stock_core(levels: Iterable[nn.Module], core: nn.Module) -> bool:
-    """Whether these are the modules themselves, not others put in their place."""
-    return (all(type(level) is CrossModalAttentionFusion for level in levels)
-            and type(core) is FusionCore and type(core.head) is OutputHead
-            and (core.memory is None or (type(core.memory) is CfC and core.memory.one_node)))
+def _with_core(
+    w: TickWeights | None, levels: Iterable[nn.Module], groups: Iterable[Tensor | None],
+    core: FusionCore,
+) -> TickWeights | None:
+    """Add attention and core; None if other modules were put in place of those built here."""
+    laid_out = [attention_layout(level, group)
+                for level, group in zip(levels, groups, strict=True)
+                if type(level) is CrossModalAttentionFusion]
+    if (w is None or len(laid_out) < len(list(levels)) or type(core) is not FusionCore
+            or type(core.head) is not OutputHead):
+        return None
+    if core.memory is not None and not (type(core.memory) is CfC and core.memory.one_node):
+        return None
+    return replace(w, levels=tuple(laid_out), core=core_layout(core))
 
 
 def _attention_groups(count: int) -> Tensor:

@@ -82,6 +82,7 @@ class TickWeights:
     votes: tuple[Affine, Affine] | None
     levels: tuple[AttentionWeights, ...]
     core: CoreWeights | None
+    state_sizes: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,7 @@ class EarlyWeights:
     shared: EncoderWeights
     first: Affine
     last: Affine
+    state_sizes: dict[str, Any]
 
 
 def early_layout(fusion: EarlyFusion) -> EarlyWeights:
@@ -112,7 +114,7 @@ def early_layout(fusion: EarlyFusion) -> EarlyWeights:
         absent=torch.stack([fusion.tokens[name] for name in fusion.adapters]).unsqueeze(1),
         shared=encoder_layout({'shared': fusion.shared}),
         first=laid_out(head['in'], head['in_bias']),
-        last=laid_out(head['out'], head['out_bias']))
+        last=laid_out(head['out'], head['out_bias']), state_sizes=fusion.state_sizes)
 
 
 def encoder_layout(encoders: Mapping[str, ModalityEncoder]) -> EncoderWeights:
