@@ -37,6 +37,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     'demo': ({'robot', 'sensing', 'control', 'core', 'sim', 'share'}, SIMULATED | ROS),
     'cli': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share', 'demo'}, OFFLINE),
 }
+# What a machine may lack: imported by one module only, which others import inside functions.
+OPTIONAL = {'triton': 'core/triton_kernels.py'}
 # Where rclpy may be imported at all, and only inside a function outside `nodes`.
 TALKS_ROS = {'nodes', 'demo'}
 
@@ -71,6 +73,12 @@ def layer_of(path: Path) -> str:
     return first.removesuffix('.py')
 
 
+def is_module(name: str, place: str) -> bool:
+    """Whether the dotted name is the module at this place, or something in it."""
+    module = f'{PACKAGE}/{place}'.removesuffix('.py').replace('/', '.')
+    return f'{name}.'.startswith(f'{module}.')
+
+
 def violations(path: Path) -> list[str]:
     layer = layer_of(path)
     inner, outer = LAYERS[layer]
@@ -82,6 +90,10 @@ def violations(path: Path) -> list[str]:
             target = rest.split('.')[0]
             if target in LAYERS and target != layer and target not in inner:
                 wrong.append(where)
+            wrong += [f'{where} at module level' for place in OPTIONAL.values()
+                      if not lazy and is_module(name, place)]
+        elif str(path.relative_to(ROOT)) == OPTIONAL.get(top):
+            continue
         elif top not in sys.stdlib_module_names and top not in outer:
             wrong.append(where)
         elif top in ROS and layer != 'nodes' and not (layer in TALKS_ROS and lazy):
@@ -118,6 +130,12 @@ def test_package_itself_imports_nothing() -> None:
         ('demo', 'import rclpy', True),
         ('demo', 'def f():\n    import rclpy', False),
         ('nodes', 'from sensor_msgs.msg import Image', False),
+        ('core', 'import triton', True),
+        ('core', 'def f():\n    import triton', True),
+        ('core', 'from .triton_kernels import lif_forward', True),
+        ('core', 'from . import triton_kernels', True),
+        ('core', 'def f():\n    from .triton_kernels import lif_forward', False),
+        ('sim', 'from liquidspike_ros.core.triton_kernels import lif_forward', True),
     ],
 )
 def test_rules_catch_what_they_forbid(
@@ -149,7 +167,8 @@ for name in {names!r}:
 @pytest.mark.parametrize(
     ('folder', 'blocked'),
     [
-        ('core', {'rclpy', 'rosbags', 'mujoco', 'cv2', 'yaml', 'tqdm', 'matplotlib', 'av'}),
+        ('core', {'rclpy', 'rosbags', 'mujoco', 'cv2', 'yaml', 'tqdm', 'matplotlib', 'av',
+                  *OPTIONAL}),
         ('sensing', {'rclpy', 'rosbags', 'mujoco', 'torch', 'tqdm'}),
         ('control', {'rclpy', 'rosbags', 'mujoco', 'tqdm'}),
         ('training', {'rclpy', 'mujoco'}),
@@ -160,6 +179,7 @@ def test_layer_imports_on_a_machine_without(folder: str, blocked: set[str]) -> N
     names = [
         '.'.join(path.relative_to(ROOT.parent).with_suffix('').parts).removesuffix('.__init__')
         for path in sorted((ROOT / folder).rglob('*.py'))
+        if str(path.relative_to(ROOT)) not in OPTIONAL.values()
     ]
     code = BLOCKED_IMPORT.format(blocked=sorted(blocked), names=names)
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,

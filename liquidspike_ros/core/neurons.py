@@ -133,14 +133,21 @@ def leaky_sequence(
     Returns:
         Spikes ``[B, T * num_steps, N]`` (0 or 1) and the membrane potential ``[B, N]`` after them.
     """
+    surrogate, beta = surrogate or spike_gradient('fast_sigmoid'), beta.clamp(0, 1)
+    if current.is_cuda:
+        from .triton_choice import triton_sequence
+
+        done = triton_sequence(current, membrane, beta, threshold, num_steps, surrogate)
+        if done is not None:
+            return done
     spikes, membrane = _LeakySequence.apply(
         # In the precision of the membrane: autocast hands the current over in half of it.
         current.to(membrane.dtype).transpose(0, 1),
         membrane,
-        beta.clamp(0, 1),
+        beta,
         threshold,
         num_steps,
-        surrogate or spike_gradient('fast_sigmoid'),
+        surrogate,
     )
     return spikes.transpose(0, 1), membrane
 

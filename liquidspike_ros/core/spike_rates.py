@@ -172,6 +172,12 @@ def spike_rates(
     Returns:
         Share of steps with a spike ``[T, …, N]`` and the potential afterwards ``[…, N]``.
     """
+    if current.is_cuda:
+        from .triton_choice import triton_rates
+
+        done = triton_rates(current, membrane, beta, threshold, num_steps, surrogate)
+        if done is not None:
+            return done
     current = current.to(membrane.dtype)  # autocast must not round potentials step by step
     if not torch.is_grad_enabled():
         return _integrate(current, membrane, beta, threshold, num_steps)
