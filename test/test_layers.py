@@ -31,11 +31,13 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     'core': (set(), NEURAL),
     'sensing': ({'robot'}, {'numpy', 'cv2'}),
     'control': ({'robot', 'sensing', 'core'}, {'torch', 'numpy'}),
+    'export': ({'robot', 'control', 'core'}, {'torch', 'onnxruntime', 'onnxscript'}),
     'training': ({'robot', 'sensing', 'control', 'core', 'share'}, OFFLINE),
     'sim': ({'robot', 'sensing', 'control', 'core', 'share'}, SIMULATED),
     'nodes': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share'}, SIMULATED | ROS),
     'demo': ({'robot', 'sensing', 'control', 'core', 'sim', 'share'}, SIMULATED | ROS),
-    'cli': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share', 'demo'}, OFFLINE),
+    'cli': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share', 'demo', 'export'},
+            OFFLINE),
 }
 # What a machine may lack: imported by one module only, which others import inside functions.
 OPTIONAL = {'triton': 'core/triton_kernels.py'}
@@ -127,6 +129,8 @@ def test_package_itself_imports_nothing() -> None:
         ('sim', 'from liquidspike_ros import nodes', True),
         ('cli', 'from ..nodes.policy_node import main', True),
         ('cli', 'import rclpy', True),
+        ('core', 'from ..export.formats import trace', True),
+        ('nodes', 'from ..export.write import export', True),
         ('demo', 'import rclpy', True),
         ('demo', 'def f():\n    import rclpy', False),
         ('nodes', 'from sensor_msgs.msg import Image', False),
@@ -171,6 +175,7 @@ for name in {names!r}:
                   *OPTIONAL}),
         ('sensing', {'rclpy', 'rosbags', 'mujoco', 'torch', 'tqdm'}),
         ('control', {'rclpy', 'rosbags', 'mujoco', 'tqdm'}),
+        ('export', {'rclpy', 'rosbags', 'mujoco', 'tqdm', 'onnx', 'onnxscript', 'onnxruntime'}),
         ('training', {'rclpy', 'mujoco'}),
         ('sim', {'rclpy'}),
     ],
