@@ -45,6 +45,8 @@ setup(
             'mujoco', 'rosbags', 'opencv-python-headless', 'av', 'matplotlib', 'pyyaml', 'tqdm',
         ],
         'train': ['rosbags', 'opencv-python-headless', 'pyyaml', 'tqdm'],
+        # ONNX: written by onnx and onnxscript, checked by onnxruntime.
+        'export': ['onnx', 'onnxscript', 'onnxruntime'],
         'dev': [
             'pytest', 'pytest-timeout', 'pytest-xdist', 'hypothesis', 'ruff', 'mypy',
             'types-PyYAML', 'colcon-core', 'colcon-ros', 'colcon-python-setup-py', 'colcon-bash',

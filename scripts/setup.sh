@@ -9,7 +9,7 @@ venv=.venv
 log=$venv/setup.log
 stamp=$venv/.setup-stamp
 gl_stamp=$venv/.gl-stamp
-extras='ros,sim,train,dev'
+extras='ros,sim,train,export,dev'
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
