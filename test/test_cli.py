@@ -80,6 +80,10 @@ def fails(
         (['train', 'bag', '-o', 'x', '--set', 'epochs'], 'expected KEY=VALUE'),
         (['train', 'bag', '-o', 'x', '--resume', '--init-from', 'y'], 'not allowed with'),
         (['evaluate'], 'MODEL'),
+        (['export', '-o', 'x'], 'MODEL'),
+        (['export', 'model'], '-o/--output'),
+        (['export', 'model', '-o', 'x', '--format', 'tflite'], "invalid choice: 'tflite'"),
+        (['export', 'model', '-o', 'x', '--batch', '0'], 'expected a whole number in [1, 4096]'),
         (['demo', '--domain', '233'], 'expected a whole number in [0, 232]'),
     ],
 )
@@ -246,6 +250,7 @@ def test_faults_of_the_program_keep_their_traceback() -> None:
     [
         (ModuleNotFoundError('No module', name='mujoco'), "pip install 'liquidspike_ros[sim]'"),
         (ModuleNotFoundError('No module', name='rclpy.node'), "'liquidspike_ros[ros]'"),
+        (ModuleNotFoundError('No module', name='onnxruntime'), "'liquidspike_ros[export]'"),
         (PermissionError(13, 'Permission denied', 'out'), 'out: Permission denied'),
         (FileNotFoundError('files not found'), 'files not found'),
     ],

@@ -9,9 +9,9 @@ import sys
 from typing import NoReturn
 
 from .. import __version__
-from . import demo, evaluate, info, record, train, version
+from . import demo, evaluate, export, info, record, train, version
 
-COMMANDS = (demo, record, train, evaluate, info, version)
+COMMANDS = (demo, record, train, evaluate, export, info, version)
 
 DESCRIPTION = """\
 Liquid-spiking multimodal policies for ROS 2 robots.
@@ -116,7 +116,8 @@ def missing_module(name: str) -> str:
     top = name.split('.')[0]
     extras = {
         'mujoco': 'sim', 'matplotlib': 'sim', 'av': 'sim', 'cv2': 'sim', 'rosbags': 'train',
-        'tqdm': 'train', 'rclpy': 'ros', 'rosgraph_msgs': 'ros', 'sensor_msgs': 'ros',
+        'tqdm': 'train', 'onnx': 'export', 'onnxscript': 'export', 'onnxruntime': 'export',
+        'rclpy': 'ros', 'rosgraph_msgs': 'ros', 'sensor_msgs': 'ros',
     }
     if top in extras:
         return f"{top} is not installed; run: pip install 'liquidspike_ros[{extras[top]}]'"
