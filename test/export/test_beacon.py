@@ -6,12 +6,17 @@ import json
 from pathlib import Path
 import re
 import shutil
+import subprocess
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from liquidspike_ros.cli import main
+from liquidspike_ros.core.checkpoint import from_pretrained
+from liquidspike_ros.export.flat_step import FlatStep
+from liquidspike_ros.export.formats import FORMATS
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
@@ -55,6 +60,28 @@ def test_every_format_runs_as_written_and_gives_the_same(shown):
     for action in shown.values():
         assert action.shape == (1, 2)
         np.testing.assert_allclose(action, shown['torch.export'], atol=1e-4)
+
+
+def test_the_cpp_program_runs_as_written(place):
+    (code,) = re.findall(r'^```cpp\n(.*?)^```', (ROOT / 'docs/export.md').read_text(), re.M | re.S)
+    root, program = Path(torch.__file__).parent, place.parent / 'program'
+    headers = [f'-I{root}/include', f'-I{root}/include/torch/csrc/api/include']
+    # The same frame at every tick as below, in place of a random one.
+    code = code.replace('torch::rand({1, 3, 72, 96})', 'torch::zeros({1, 3, 72, 96})')
+    subprocess.run(
+        ['g++', '-std=c++20', '-O0', '-x', 'c++', '-', '-o', str(program), *headers,
+         f'-L{root}/lib', '-ltorch', '-ltorch_cpu', '-lc10', f'-Wl,-rpath,{root}/lib'],
+        input=code, text=True, check=True, timeout=300)
+    printed = subprocess.run([program], cwd=place, capture_output=True, text=True, check=True,
+                             timeout=60).stdout
+    program.unlink()
+    session = FORMATS['onnx'].load(place / 'out/beacon_export/step.onnx')
+    step = FlatStep(from_pretrained(ROOT / 'models/beacon')[0])
+    values = list(step.example())
+    for line in printed.splitlines():
+        action, *values[6:] = session(values)
+        np.testing.assert_allclose([float(word) for word in line.split()], action[0], atol=1e-4)
+    assert len(printed.splitlines()) == 3
 
 
 def test_every_format_agreed_with_the_model(place):
