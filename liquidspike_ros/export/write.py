@@ -154,7 +154,10 @@ def _unfinished(output: Path) -> Iterator[Path]:
     """A folder that becomes ``output`` when all went well, and is gone otherwise."""
     beside = next(parent for parent in output.absolute().parents if parent.is_dir())
     folder = beside / f'.{output.name}.{os.getpid()}.part'
-    folder.mkdir()
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise ExportError(f'{output}: {error.strerror or error}') from None
     try:
         yield folder
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -70,6 +70,11 @@ def test_a_folder_with_something_else_in_it_stays_as_it_is(checkpoint, tmp_path)
     assert everything(tmp_path) == ['notes.txt']
 
 
+def test_a_place_where_nothing_can_be_written(checkpoint, tmp_path):
+    with pytest.raises(ExportError, match=r'^/proc/no/such/place: '):
+        export(checkpoint, Path('/proc/no/such/place'), ['pt2'])
+
+
 def test_a_file_is_no_folder(checkpoint, tmp_path):
     (tmp_path / 'out').write_text('mine')
     with pytest.raises(ExportError, match='a file, expected a folder'):
