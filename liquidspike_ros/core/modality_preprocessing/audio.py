@@ -125,6 +125,13 @@ class AudioPreprocessor(nn.Module):
         self.register_buffer('window', torch.hann_window(n_fft), persistent=False)
         self.lags: Tensor
         self.register_buffer('lags', _lag_basis(n_fft, max_lag), persistent=False)
+        # Buffers, not lists: a list as index is copied from the host at every call, which stalls
+        # a GPU and cannot be part of a CUDA graph.
+        self.left: Tensor
+        self.right: Tensor
+        for side, name in enumerate(('left', 'right')):
+            chosen = torch.tensor([pair[side] for pair in self.pairs], dtype=torch.long)
+            self.register_buffer(name, chosen, persistent=False)
         rows = n_mels * (channels + len(self.pairs))
         self.convolution = nn.Conv1d(rows, hidden_dim, 3, padding=1)
         self.temporal = nn.GRU(hidden_dim, hidden_dim, batch_first=True)
@@ -169,8 +176,8 @@ class AudioPreprocessor(nn.Module):
         level = torch.log(power @ self.mel.to(power.dtype) + FLOOR)  # [B, C, frames, mels]
         rows = [(level + 5.0) / 5.0]  # silence −1.8, full scale about 2.5
         if self.pairs:
-            first, second = zip(*self.pairs, strict=True)
-            rows.append((level[:, list(first)] - level[:, list(second)]) / 2.0)
+            difference = level.index_select(1, self.left) - level.index_select(1, self.right)
+            rows.append(difference / 2.0)
         return torch.cat(rows, 1).transpose(1, 2).flatten(2)
 
     def delays(self, real: Tensor, imaginary: Tensor) -> Tensor:
@@ -179,8 +186,8 @@ class AudioPreprocessor(nn.Module):
         Index ``max_lag + d`` is the agreement of the pair when its first channel hears the
         sound ``d`` samples later than its second; 1 is perfect agreement.
         """
-        first, second = (list(side) for side in zip(*self.pairs, strict=True))
-        ar, ai, br, bi = real[:, first], imaginary[:, first], real[:, second], imaginary[:, second]
+        ar, ai = real.index_select(1, self.left), imaginary.index_select(1, self.left)
+        br, bi = real.index_select(1, self.right), imaginary.index_select(1, self.right)
         # Summed over the frames before whitening, so that loud frames count and silence does not.
         cross_r = (ar * br + ai * bi).sum(2)
         cross_i = (ai * br - ar * bi).sum(2)

@@ -153,3 +153,21 @@ def test_wrong_shapes_are_refused(channels, shape, message):
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         AudioPreprocessor(**arguments)
+
+
+def test_no_index_is_brought_from_the_host_at_every_call():
+    """A list as index is copied to the device each time: a stall, and no CUDA graph can hold it."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Calls(TorchDispatchMode):
+        names: set[str] = set()
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            self.names.add(func.name())
+            return func(*args, **(kwargs or {}))
+
+    model = AudioPreprocessor(8000, 8, 4, channels=3).to('meta')
+    with torch.inference_mode(), Calls() as calls:
+        model(torch.empty(1, 3, 800, device='meta'))
+    assert 'aten::index_select' in calls.names
+    assert 'aten::index.Tensor' not in calls.names
