@@ -25,8 +25,8 @@ Array = NDArray[Any]
 def _to_tensor(name: str, value: Array, robot: RobotSpec) -> Tensor:
     """One sensor's array with any leading dimensions, scaled, as its own memory."""
     if name == 'camera':
-        chw = np.ascontiguousarray(np.moveaxis(value, -1, -3))
-        return torch.from_numpy(chw.copy() if np.shares_memory(chw, value) else chw)
+        # Only seen as [C, H, W]: the trunks work on channels-last memory, which is how it comes.
+        return torch.from_numpy(value.copy()).movedim(-1, -3)
     if name == 'imu':
         value = value / _IMU_SCALE
     elif name == 'lidar':
