@@ -57,9 +57,12 @@ def scale_camera(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
             for name, value in inputs.items()}
 
 
-def observation_tensors(obs: Observation, robot: RobotSpec) -> tuple[dict[str, Tensor], Tensor]:
+def observation_tensors(obs: Observation, robot: RobotSpec, *,
+                        camera_dtype: torch.dtype = torch.float32
+                        ) -> tuple[dict[str, Tensor], Tensor]:
     """One observation as a batch of one: inputs ``[1, …]`` and ``present`` bool ``[1, M]``."""
-    inputs = values_to_tensors({name: obs.values[name][None] for name in robot.sensors}, robot)
+    inputs = values_to_tensors({name: obs.values[name][None] for name in robot.sensors}, robot,
+                               camera_dtype=camera_dtype)
     return inputs, torch.tensor([[obs.present[name] for name in robot.sensors]])
 
 
