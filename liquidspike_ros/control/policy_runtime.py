@@ -2,62 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any
-
 import numpy as np
 import torch
-from torch import nn, Tensor
+from torch import nn
 
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
 from .action import TickResult
-from .tensors import INPUT_NAMES, observation_tensors, robot_model_config
+from .captured_step import CapturedStep
+from .compiled_step import CompiledStep
+from .deployment import deployed_copy
+from .eager_step import EagerStep, Stepper
+from .fitting import check_model, PolicyError
+from .precision import choose_precision, DTYPES, one_line, PRECISIONS
+from .rehearsal import blank_observation, compare, rehearsal
+from .static_step import StaticStep
 
+__all__ = ['MODES', 'PolicyError', 'PolicyRuntime', 'TickResult']
 
-class PolicyError(ValueError):
-    """A model cannot drive this robot; the message names the first field that does not fit."""
+MODES = ('auto', 'eager', 'cudagraph', 'compile')
+# How far a graph or compiled code may be from the eager step; rounding is all there should be.
+ACTION_TOLERANCE = 1e-3
+STATE_TOLERANCE = 1e-2
 
 
 class PolicyRuntime:
     """Runs a policy tick by tick.
 
+    Until ``warm_up`` it runs the model eagerly in its own precision. That is also where it falls
+    back to when something else was asked for and does not work, or does not give what the eager
+    step gives; ``reason`` and ``precision_reason`` then say why.
+
     Args:
-        model: A ``RobotMultiSensorModel`` (or anything with its ``step`` and ``modalities``).
+        model: A ``RobotMultiSensorModel`` (or anything with its ``step`` and ``modalities``). The
+            runtime works on a copy, and leaves it as it is.
         robot: The robot that the observations are of.
         device: Where the model and its state live.
+        runtime: ``'eager'``: operator by operator. ``'cudagraph'``: the whole tick captured once
+            and replayed. ``'compile'``: through ``torch.compile``, which takes seconds to minutes
+            in ``warm_up``. ``'auto'``: cudagraph on a CUDA device, else eager.
+        precision: ``'float32'``, ``'bfloat16'``, ``'float16'`` or ``'auto'``; see
+            ``choose_precision``. The state is always float32.
+
+    Attributes:
+        model: The runtime's copy; changes to its weights need not take effect.
+        mode: How it runs: ``'eager'``, ``'cudagraph'`` or ``'compile'``.
+        reason: Why ``mode`` is not what was asked for, or ''.
+        precision: ``'float32'``, ``'bfloat16'`` or ``'float16'``.
+        precision_reason: Why ``precision`` is not what was asked for, or ''.
+        warm: Whether ``warm_up`` went through.
 
     Raises:
         PolicyError: The model's inputs or outputs are not this robot's.
+        ValueError: Unknown ``runtime`` or ``precision``.
     """
 
-    def __init__(self, model: nn.Module, robot: RobotSpec, device: str | torch.device = 'cpu'
-                 ) -> None:
+    def __init__(self, model: nn.Module, robot: RobotSpec, device: str | torch.device = 'cpu', *,
+                 runtime: str = 'auto', precision: str = 'float32') -> None:
+        for name, value, options in (('runtime', runtime, MODES),
+                                     ('precision', precision, PRECISIONS)):
+            if value not in options:
+                raise ValueError(f'{name}: got {value!r}, expected one of {", ".join(options)}')
         check_model(model, robot)
         self.device = torch.device(device)
         self.robot = robot
-        self._model: Any = model.to(self.device).eval()
-        self._state: Any = None
+        self.model = deployed_copy(model, self.device)
+        self.mode, self.reason = 'eager', ''
+        self.precision, self.precision_reason = 'float32', ''
         self.warm = False
+        self._asked, self._asked_precision = runtime, precision
+        self._stepper: Stepper = EagerStep(self.model, robot, self.device)
 
     def reset(self) -> None:
         """Start the recurrent state from rest at the next tick."""
-        self._state = None
+        self._stepper.reset()
 
     @torch.inference_mode()
     def warm_up(self, ticks: int = 3) -> None:
-        """Step on zeros, so that the first real tick is as fast as the others; then reset.
+        """Settle how to run, so that the first real tick is as fast as the others; then reset.
 
         Raises:
             PolicyError: The model gives NaN or Inf, or the wrong number of actions.
         """
-        sensors = self.robot.sensors
-        blank = Observation(
-            stamp=0, dt=self.robot.period, present=dict.fromkeys(sensors, True),
-            age=dict.fromkeys(sensors, 0.0),
-            values={name: np.zeros(spec.shape, np.uint8 if name == 'camera' else np.float32)
-                    for name, spec in sensors.items()})
+        self._step_on_zeros(ticks)
+        if not self.warm:
+            self._settle()
+            if (self.mode, self.precision, self.reason) != ('eager', 'float32', ''):
+                self._step_on_zeros(ticks)  # also after a failure: does eager still work?
+        self.warm = True
+
+    def _step_on_zeros(self, ticks: int) -> None:
+        blank = blank_observation(self.robot)
         self.reset()
         for tick in range(ticks):
             result = self.step(blank, introspect=tick == 0)
@@ -65,7 +100,38 @@ class PolicyRuntime:
                 raise PolicyError(f'model: output or state is not finite on zeros (tick {tick + 1})'
                                   ', expected finite values; train again')
         self.reset()
-        self.warm = True
+
+    def _settle(self) -> None:
+        """Choose precision and mode, and prove both."""
+        self.precision, self.precision_reason = choose_precision(
+            self._asked_precision, self.model, self.robot, self.device)
+        dtype = DTYPES[self.precision]
+        eager = EagerStep(self.model, self.robot, self.device, dtype)
+        self._stepper = eager
+        wanted = self._asked
+        if wanted == 'auto':
+            # On the CPU neither static buffers (0.99 to 1.03 times as fast as eager) nor compiled
+            # code (0.86 to 0.91 times) pay; see bench/policy_runtime.py.
+            wanted = 'cudagraph' if self.device.type == 'cuda' else 'eager'
+        if wanted == 'eager':
+            return
+        if wanted == 'cudagraph' and self.device.type != 'cuda':
+            self.reason = f'cudagraph: got device {self.device}, expected a CUDA device'
+            return
+        kind: type[StaticStep] = CapturedStep if wanted == 'cudagraph' else CompiledStep
+        try:
+            stepper = kind(self.model, self.robot, self.device, dtype)
+            gap = compare(eager, stepper, rehearsal(self.robot))
+        except Exception as error:  # whatever it is, the robot can still be driven eagerly
+            self.reason = f'{wanted}: {one_line(error)}'
+        else:
+            if gap.action <= ACTION_TOLERANCE and gap.state <= STATE_TOLERANCE:
+                self._stepper, self.mode = stepper, wanted
+            else:
+                self.reason = (f'{wanted}: differs from eager by up to {gap.action:.2g} in actions '
+                               f'and {gap.state:.2g} in the state, expected at most '
+                               f'{ACTION_TOLERANCE:g} and {STATE_TOLERANCE:g}')
+        eager.reset()
 
     @torch.inference_mode()
     def step(self, obs: Observation, introspect: bool = False) -> TickResult:
@@ -79,76 +145,8 @@ class PolicyRuntime:
         """
         if obs.clock_jumped:
             self.reset()
-        inputs, present = observation_tensors(obs, self.robot)
-        inputs = {name: value.to(self.device) for name, value in inputs.items()}
-        output = self._model.step(inputs, self._state, dt=obs.dt,
-                                  present=present.to(self.device), return_info=introspect)
-        action, self._state = output[0], output[1]
-        if action.shape != (1, self.robot.command.width):
-            raise PolicyError(f'model: output has shape {list(action.shape)}, expected '
-                              f'[1, {self.robot.command.width}]')
-        packed = _with_finite_flag(action, self._state).cpu().numpy()  # the tick's only sync
+        packed, info = self._stepper.step(obs, introspect)
         finite = bool(packed[-1] == 1.0)
         if not finite:
             self.reset()
-        info = _to_host(output[2]) if introspect else None
         return TickResult(packed[:-1].astype(np.float64), finite, info)
-
-
-def _leaves(state: Any) -> Iterator[Tensor]:
-    if isinstance(state, Tensor):
-        yield state
-    elif isinstance(state, Mapping):
-        for value in state.values():
-            yield from _leaves(value)
-    elif isinstance(state, (list, tuple)):
-        for value in state:
-            yield from _leaves(value)
-
-
-def _with_finite_flag(action: Tensor, state: Any) -> Tensor:
-    """Action and one flag ``[A + 1]``, so that both come to the host in one transfer."""
-    parts = [leaf.reshape(-1).to(torch.float32) for leaf in _leaves(state)
-             if leaf.is_floating_point()]
-    flat = action.reshape(-1).to(torch.float32)
-    finite = torch.isfinite(torch.cat([flat, *parts])).all()
-    return torch.cat([flat, finite.to(torch.float32).reshape(1)])
-
-
-def _to_host(value: Any) -> Any:
-    """Nested info as plain dicts, floats and numpy arrays."""
-    if isinstance(value, Tensor):
-        return value.detach().to('cpu', torch.float32 if value.is_floating_point() else None
-                                 ).numpy()
-    if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _to_host(getattr(value, item.name)) for item in fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _to_host(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_to_host(item) for item in value]
-    return value
-
-
-def check_model(model: Any, robot: RobotSpec) -> None:
-    """Compare a model with a robot.
-
-    Raises:
-        PolicyError: Names the first field that differs.
-    """
-    expected = tuple(INPUT_NAMES[name] for name in robot.sensors)
-    modalities = tuple(model.modalities)
-    if modalities != expected:
-        raise PolicyError(f'model.modalities: got {", ".join(modalities)}, expected '
-                          f'{", ".join(expected)} for the sensors of robot {robot.name!r}')
-    config = getattr(model, 'config', None)
-    if config is None:
-        return
-    config = {item.name: getattr(config, item.name) for item in fields(config)} if (
-        is_dataclass(config)) else dict(config)
-    for name, value in robot_model_config(robot).items():
-        if name not in config or name == 'control_rate':  # steps take the true dt, at any rate
-            continue
-        got = tuple(config[name]) if isinstance(config[name], (list, tuple)) else config[name]
-        if got != value:
-            raise PolicyError(f'model.{name}: got {got}, expected {value} for robot '
-                              f'{robot.name!r}')

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from liquidspike_ros.control.eager_step import leaves
 from liquidspike_ros.control.policy_runtime import PolicyError, PolicyRuntime
 from liquidspike_ros.control.tensors import robot_model_config
 from liquidspike_ros.robot import RobotSpec
@@ -66,17 +67,23 @@ def runtime(model):
     return PolicyRuntime(model, ROBOT)
 
 
+@pytest.fixture
+def inside(runtime):
+    """The copy that the runtime works on."""
+    return runtime.model
+
+
 def test_state_is_carried_from_tick_to_tick_until_reset(runtime):
     assert [runtime.step(observation()).action[0] for _ in range(3)] == [1, 2, 3]
     runtime.reset()
     assert runtime.step(observation()).action[0] == 1
 
 
-def test_true_dt_and_mask_reach_the_model(runtime, model):
+def test_true_dt_and_mask_reach_the_model(runtime, inside):
     present = {'camera': False, 'imu': True, 'lidar': True, 'audio': False}
     result = runtime.step(observation(dt=0.2, present=present))
     assert result.action[1] == pytest.approx(0.2)
-    assert model.calls[-1]['present'].tolist() == [[False, True, True, False]]
+    assert inside.calls[-1]['present'].tolist() == [[False, True, True, False]]
 
 
 def test_a_clock_jump_starts_from_rest(runtime):
@@ -85,11 +92,11 @@ def test_a_clock_jump_starts_from_rest(runtime):
 
 
 @pytest.mark.parametrize('where', ['poison_state', 'poison_output'])
-def test_one_bad_value_anywhere_is_seen_and_the_state_forgotten(runtime, model, where):
+def test_one_bad_value_anywhere_is_seen_and_the_state_forgotten(runtime, inside, where):
     runtime.step(observation())
-    setattr(model, where, True)
+    setattr(inside, where, True)
     assert not runtime.step(observation()).finite
-    setattr(model, where, False)
+    setattr(inside, where, False)
     result = runtime.step(observation())
     assert result.finite
     assert result.action[0] == 1
@@ -110,16 +117,16 @@ def test_introspection_only_when_asked_as_plain_numpy(runtime):
     assert info['nested']['none'] is None
 
 
-def test_warm_up_leaves_no_trace(runtime, model):
+def test_warm_up_leaves_no_trace(runtime, inside):
     assert not runtime.warm
     runtime.warm_up(ticks=4)
     assert runtime.warm
-    assert len(model.calls) == 4
+    assert len(inside.calls) == 4
     assert runtime.step(observation()).action[0] == 1
 
 
-def test_warm_up_refuses_a_model_that_is_not_finite(runtime, model):
-    model.poison_state = True
+def test_warm_up_refuses_a_model_that_is_not_finite(runtime, inside):
+    inside.poison_state = True
     with pytest.raises(PolicyError, match=r'not finite on zeros \(tick 1\)'):
         runtime.warm_up()
     assert not runtime.warm
@@ -206,12 +213,4 @@ def test_state_lives_on_the_device(real, monkeypatch):
     for seed in range(5):
         assert np.allclose(runtime.step(noise(seed)).action, cpu.step(noise(seed)).action,
                            atol=1e-3)
-
-    def leaves(state):
-        if isinstance(state, torch.Tensor):
-            yield state
-        else:
-            for value in state.values():
-                yield from leaves(value)
-
-    assert {leaf.device.type for leaf in leaves(runtime._state)} == {'cuda'}
+    assert {leaf.device.type for leaf in leaves(runtime._stepper.state)} == {'cuda'}
