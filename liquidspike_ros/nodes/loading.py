@@ -26,13 +26,16 @@ class LoadedPolicy:
     warnings: tuple[str, ...]
 
 
-def load_policy(model: str, robot: RobotSpec, device: str) -> LoadedPolicy:
+def load_policy(model: str, robot: RobotSpec, device: str, *, runtime: str = 'auto',
+                precision: str = 'float32') -> LoadedPolicy:
     """Load a checkpoint for ``robot``.
 
     Args:
         model: Folder of the checkpoint.
         robot: What the parameters describe.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+        runtime: How to run it, as for ``PolicyRuntime``.
+        precision: As for ``PolicyRuntime``.
 
     Raises:
         CheckpointError: No checkpoint is asked for, or it is missing, damaged or of another robot.
@@ -45,9 +48,14 @@ def load_policy(model: str, robot: RobotSpec, device: str) -> LoadedPolicy:
     chosen = choose_device(device)
     network, metadata = from_pretrained(model, device=chosen)
     warnings = compare(model, metadata.get('robot'), robot)
-    runtime = PolicyRuntime(network, robot, device=chosen)
-    runtime.warm_up()
-    return LoadedPolicy(runtime, chosen, tuple(warnings))
+    policy = PolicyRuntime(network, robot, device=chosen, runtime=runtime, precision=precision)
+    policy.warm_up()
+    if policy.reason:
+        warnings.append(f'runtime: asked for {runtime}, runs {policy.mode} ({policy.reason})')
+    if policy.precision_reason:
+        warnings.append(f'precision: asked for {precision}, runs in {policy.precision} '
+                        f'({policy.precision_reason})')
+    return LoadedPolicy(policy, chosen, tuple(warnings))
 
 
 def choose_device(device: str) -> str:

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..control.policy_runtime import MODES
+from ..control.precision import PRECISIONS
 from ..control.safety import SafetyConfig
 
 SYNC_POLICIES = ('snapshot', 'approximate_time')
@@ -94,6 +96,13 @@ class PolicyOptions:
 
     model: str = option('', 'Folder of the checkpoint: config.json and model.safetensors')
     device: str = option('auto', "'auto', 'cpu', 'cuda' or 'cuda:N'; auto takes a GPU if one works")
+    runtime: str = option(
+        'auto', "'eager', 'cudagraph' (the whole tick captured and replayed), 'compile' "
+        "(torch.compile: minutes to configure) or 'auto': cudagraph on a GPU once it has proved "
+        'itself, else eager')
+    precision: str = option(
+        'float32', "'float32', 'bfloat16', 'float16' or 'auto' (bfloat16 on a GPU that has it); a "
+        'lower one only if it keeps the actions of a rehearsal within 1 % of full scale')
     threads: int = option(
         1, 'CPU threads of one inference; more than 1 pays only on large models',
         limits=(1, 64), read_only=True)
@@ -111,6 +120,8 @@ class PolicyOptions:
 
     def __post_init__(self) -> None:
         _one_of('executor', self.executor, EXECUTORS)
+        _one_of('runtime', self.runtime, MODES)
+        _one_of('precision', self.precision, PRECISIONS)
         if self.device not in ('auto', 'cpu') and not self.device.startswith('cuda'):
             raise OptionError(f"device: got {self.device!r}, expected 'auto', 'cpu', 'cuda' or "
                               "'cuda:N'")

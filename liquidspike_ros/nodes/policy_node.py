@@ -104,13 +104,15 @@ class PolicyNode(LifecycleNode):
     def _configure(self) -> PolicySession:
         robot, options = self._policy_parameters.robot(), self._policy_parameters.options()
         began = time.monotonic()
-        policy = load_policy(options.model, robot, options.device)
+        policy = load_policy(options.model, robot, options.device, runtime=options.runtime,
+                             precision=options.precision)
         for warning in policy.warnings:
             self.get_logger().warning(warning)
         session = PolicySession(self, robot, options, policy, self._on_change, self._on_error)
         self.get_logger().info(
             f'{options.model}: loaded and warm on {policy.device} in '
-            f'{time.monotonic() - began:.1f} s, sensors {", ".join(robot.sensors)}')
+            f'{time.monotonic() - began:.1f} s, {policy.runtime.mode} in '
+            f'{policy.runtime.precision}, sensors {", ".join(robot.sensors)}')
         time.sleep(max(0.0, self._born + DISCOVERY - time.monotonic()))
         blocked = session.blocked()
         if blocked:

@@ -70,6 +70,7 @@ def _command(node: Any, name: str, session: PolicySession) -> Any:
 
 def _inference(name: str, session: PolicySession) -> Any:
     rate, nominal = session.statistics.rate(), session.robot.rate
+    runtime = session.policy.runtime
     slow = session.active and rate < 0.8 * nominal
     message = f'{rate:.1f} Hz on {session.policy.device}'
     problems = list(session.intake.qos_events.values())
@@ -77,7 +78,9 @@ def _inference(name: str, session: PolicySession) -> Any:
     values = {
         'rate': rate, 'expected_rate': nominal, 'ticks': session.statistics.ticks,
         'missed_deadlines': session.intake.missed, 'device': session.policy.device,
-        'model': session.options.model, **session.statistics.percentiles(),
+        'model': session.options.model, 'runtime': runtime.mode,
+        'runtime_reason': runtime.reason, 'precision': runtime.precision,
+        'precision_reason': runtime.precision_reason, **session.statistics.percentiles(),
     }
     return entry(f'{name}: inference', session.robot.name, level,
                  '; '.join([message, *problems]), values)

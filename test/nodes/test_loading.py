@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from liquidspike_ros.control import precision
 from liquidspike_ros.control.policy_runtime import PolicyError
 from liquidspike_ros.core.checkpoint import CheckpointError
 from liquidspike_ros.nodes.loading import choose_device, compare, load_policy
@@ -17,6 +18,22 @@ def test_a_checkpoint_comes_back_warm_and_without_warnings(checkpoint: Path) -> 
     assert policy.runtime.warm
     assert policy.device == 'cpu'
     assert policy.warnings == ()
+
+
+def test_what_was_asked_for_and_does_not_run_here_is_told(checkpoint: Path) -> None:
+    policy = load_policy(str(checkpoint), RobotSpec(), 'cpu', runtime='cudagraph')
+    assert policy.runtime.mode == 'eager'
+    assert policy.warnings == ('runtime: asked for cudagraph, runs eager (cudagraph: got device '
+                               'cpu, expected a CUDA device)',)
+
+
+def test_a_precision_that_moves_the_actions_is_told(
+        checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, 'TOLERANCE', 0.0)
+    policy = load_policy(str(checkpoint), RobotSpec(), 'cpu', precision='bfloat16')
+    assert policy.runtime.precision == 'float32'
+    (warning,) = policy.warnings
+    assert warning.startswith('precision: asked for bfloat16, runs in float32 (bfloat16: actions')
 
 
 def test_no_model_says_how_to_give_one() -> None:

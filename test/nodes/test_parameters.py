@@ -106,6 +106,8 @@ def test_the_second_robot_has_two_sensors_and_stamped_commands():
     ('command__upper', [1.0, 2.0, 3.0], '2 finite numbers'),
     ('sync__policy', 'exact', 'snapshot, approximate_time'),
     ('device', 'tpu', "'cuda'"),
+    ('runtime', 'fast', "'fast', expected one of auto, eager, cudagraph, compile"),
+    ('precision', 'int8', "'int8', expected one of auto, float32, bfloat16, float16"),
     ('safety__silence_timeout', 3.0, 'range'),
     ('executor', 'single', 'read-only'),
 ])
@@ -133,6 +135,8 @@ def test_while_configured_only_live_parameters_can_be_set(make_host):
     ((successful, text),) = host.set(model='/else')
     assert not successful
     assert 'clean up' in text
+    assert not host.set(runtime='eager')[0][0]
+    assert not host.set(precision='bfloat16')[0][0]
     assert host.set(introspection=True) == [(True, '')]
     assert host.changes[-1].introspection
 

@@ -84,6 +84,9 @@ def test_one_robot_drives_and_tells(robot: FakeRobot, node: Any, start_policy: A
     for sensor in ('camera', 'imu', 'lidar', 'audio'):
         assert int(ear.value(f'policy: {sensor}', 'accepted') or 0) > 0
     assert ear.value('policy: inference', 'device') in ('cpu', 'cuda')
+    assert ear.value('policy: inference', 'runtime') in ('eager', 'cudagraph')
+    assert ear.value('policy: inference', 'precision') == 'float32'
+    assert ear.value('policy: inference', 'runtime_reason') is not None
     assert float(ear.value('policy: inference', 'latency_p99') or -1) >= 0
 
     assert call(node, Trigger, '/policy/reset_state', Trigger.Request()).success
