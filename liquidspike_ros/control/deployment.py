@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 import copy
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ..core.kept_weights import KeptWeights, Weights
+from ..core.kept_weights import FrozenWeights, KeptWeights
 from ..core.modality_preprocessing.resnet import BasicBlock, Bottleneck, ResNet
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -72,23 +71,6 @@ def _neighbours(module: nn.Module) -> Iterator[tuple[str, str]]:
                     if name.startswith('conv'))
 
 
-class _FrozenWeights(KeptWeights):
-    """Derived weights built once and for good, in full precision."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._frozen: dict[Any, Weights] = {}
-
-    def get(
-        self, key: Any, modules: Iterable[nn.Module], build: Callable[[], Weights]
-    ) -> Weights:
-        """What ``build`` made the first time."""
-        if key not in self._frozen:
-            with torch.autocast('cpu', enabled=False), torch.autocast('cuda', enabled=False):
-                self._frozen[key] = build()
-        return self._frozen[key]
-
-
 def keep_derived_weights(model: nn.Module) -> int:
     """Keep derived weights without ever looking whether a parameter changed; returns how many.
 
@@ -97,5 +79,5 @@ def keep_derived_weights(model: nn.Module) -> int:
     kept = [(module, name) for module in model.modules()
             for name, value in vars(module).items() if isinstance(value, KeptWeights)]
     for module, name in kept:
-        setattr(module, name, _FrozenWeights())
+        setattr(module, name, FrozenWeights())
     return len(kept)

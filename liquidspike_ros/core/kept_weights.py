@@ -65,6 +65,22 @@ class KeptWeights:
         return KeptWeights, ()
 
 
+class FrozenWeights(KeptWeights):
+    """Derived weights built once and for good, in full precision: for parameters nobody changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._built: dict[Any, Any] = {}
+
+    def get(self, key: Any, modules: Iterable[nn.Module], build: Callable[[], Kept]) -> Kept:
+        """What ``build`` made the first time."""
+        if key not in self._built:
+            with torch.autocast('cpu', enabled=False), torch.autocast('cuda', enabled=False):
+                self._built[key] = build()
+        result: Kept = self._built[key]
+        return result
+
+
 def _holds(entry: _Entry) -> bool:
     """Whether nothing was changed since; each of these is blind to what the others see."""
     return (
