@@ -22,8 +22,8 @@ def _layout(msg: Any, point_step: int) -> np.dtype:
     formats, offsets = [], []
     for name in ('x', 'y', 'z'):
         if name not in fields:
-            raise InvalidSample(f'fields: got {", ".join(sorted(fields))[:80] or "none"}, '
-                                f'expected x, y and z')
+            got = ' '.join(', '.join(sorted(fields)).split())[:80]  # a reason is one line
+            raise InvalidSample(f'fields: got {got or "none"}, expected x, y and z')
         datatype, offset = operator.index(fields[name].datatype), integer(
             fields[name], 'offset', 0, _UINT32)
         if datatype not in _DATATYPES:

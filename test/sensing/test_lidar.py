@@ -165,6 +165,13 @@ def test_missing_x_is_refused(msgs):
         convert_points(msgs.points(POINTS, {'y': 'f4', 'z': 'f4'}), SPEC)
 
 
+def test_a_reason_is_one_line_whatever_a_field_is_called(msgs):
+    message = msgs.points(POINTS)
+    message.fields[0].name = 'x\ny'
+    with pytest.raises(InvalidSample, match=r'^fields: got x y, y, z, expected x, y and z$'):
+        convert_points(message, SPEC)
+
+
 def test_unknown_datatype_is_refused(msgs):
     message = msgs.points(POINTS)
     message.fields[1].datatype = 9
