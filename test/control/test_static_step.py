@@ -66,7 +66,8 @@ def test_nan_in_the_state_is_flagged_and_gone_after_a_reset(both, small_robot):
     next(leaves(static.state)).fill_(float('nan'))
     assert static.step(drive[1])[0][-1] == 0
     static.reset()
-    assert np.array_equal(static.step(drive[2])[0], eager.step(drive[2])[0])
+    # dt is a number to one and a tensor to the other: they round apart.
+    assert np.allclose(static.step(drive[2])[0], eager.step(drive[2])[0], atol=1e-6)
 
 
 def test_the_action_belongs_to_the_caller(both, small_robot):
