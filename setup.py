@@ -48,7 +48,7 @@ setup(
         # ONNX: written by onnx and onnxscript, checked by onnxruntime.
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
         'dev': [
-            'pytest', 'pytest-timeout', 'pytest-xdist', 'hypothesis', 'ruff', 'mypy',
+            'pytest', 'pytest-timeout', 'pytest-xdist', 'hypothesis', 'librosa', 'ruff', 'mypy',
             'types-PyYAML', 'colcon-core', 'colcon-ros', 'colcon-python-setup-py', 'colcon-bash',
         ],
     },
