@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 import math
 
 import torch
 from torch import nn, Tensor
+
+from ..constants import register_constant
 
 MEL_SCALES = ('slaney', 'htk')
 # Power below which a mel band counts as silence: about the quantisation noise of 16 bit PCM.
@@ -118,20 +121,19 @@ class AudioPreprocessor(nn.Module):
         self.n_fft, self.hop_length, self.max_lag = n_fft, hop_length, max_lag
         self.pairs = list(combinations(range(channels), 2))
         self.mel: Tensor
-        self.register_buffer(
-            'mel', mel_filterbank(n_mels, n_fft, sample_rate, mel_scale), persistent=False
-        )
+        register_constant(
+            self, 'mel', partial(mel_filterbank, n_mels, n_fft, sample_rate, mel_scale))
         self.window: Tensor
-        self.register_buffer('window', torch.hann_window(n_fft), persistent=False)
+        register_constant(self, 'window', partial(torch.hann_window, n_fft))
         self.lags: Tensor
-        self.register_buffer('lags', _lag_basis(n_fft, max_lag), persistent=False)
+        register_constant(self, 'lags', partial(_lag_basis, n_fft, max_lag))
         # Buffers, not lists: a list as index is copied from the host at every call, which stalls
         # a GPU and cannot be part of a CUDA graph.
         self.left: Tensor
         self.right: Tensor
         for side, name in enumerate(('left', 'right')):
-            chosen = torch.tensor([pair[side] for pair in self.pairs], dtype=torch.long)
-            self.register_buffer(name, chosen, persistent=False)
+            chosen = [pair[side] for pair in self.pairs]
+            register_constant(self, name, partial(torch.tensor, chosen, dtype=torch.long))
         rows = n_mels * (channels + len(self.pairs))
         self.convolution = nn.Conv1d(rows, hidden_dim, 3, padding=1)
         self.temporal = nn.GRU(hidden_dim, hidden_dim, batch_first=True)

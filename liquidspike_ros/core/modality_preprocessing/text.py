@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 import math
 
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
+
+from ..constants import register_constant
 
 INTEGERS = (torch.int64, torch.int32)
 
@@ -51,7 +54,7 @@ class TokenEmbedding(nn.Module):
         # About the size of the positional encoding, so that neither drowns the other.
         nn.init.normal_(self.embedding.weight, std=0.7)
         self.positions: Tensor
-        self.register_buffer('positions', sinusoids(max_length, embedding_dim), persistent=False)
+        register_constant(self, 'positions', partial(sinusoids, max_length, embedding_dim))
 
     def forward(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
         """Embed tokens.

@@ -7,11 +7,13 @@ what is seen reaches the linear layer.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn, Tensor
 
+from ..constants import register_constant
 from .resnet import load_trunk, ResNet18, ResNet50
 
 ARCHITECTURES = ('resnet', 'efficient', 'simple', 'resnet50')
@@ -95,6 +97,17 @@ TRUNKS: dict[str, Callable[[int], Trunk]] = {
 }
 
 
+def _scale(channels: int) -> Tensor:
+    """1 / the standard deviation of ImageNet, which torchvision's weights were trained with."""
+    std = [0.229, 0.224, 0.225] if channels == 3 else [0.225] * channels
+    return 1.0 / torch.tensor(std).view(-1, 1, 1)
+
+
+def _shift(channels: int) -> Tensor:
+    mean = [0.485, 0.456, 0.406] if channels == 3 else [0.45] * channels
+    return -torch.tensor(mean).view(-1, 1, 1) * _scale(channels)
+
+
 class VisionPreprocessor(nn.Module):
     """Images ``[B, C, H, W]`` in [0, 1] to features ``[B, output_dim]``, normalised inside.
 
@@ -127,15 +140,10 @@ class VisionPreprocessor(nn.Module):
         self.grid = GRIDS[architecture] if grid is None else grid
         self.backbone = TRUNKS[architecture](input_channels)
         self.head = nn.Linear(self.backbone.channels * self.grid[0] * self.grid[1], output_dim)
-        # ImageNet statistics, so that torchvision weights see what they were trained on.
-        mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-        if input_channels != 3:
-            mean, std = [0.45] * input_channels, [0.225] * input_channels
-        scale = 1.0 / torch.tensor(std).view(-1, 1, 1)
         self.scale: Tensor
+        register_constant(self, 'scale', partial(_scale, input_channels))
         self.shift: Tensor
-        self.register_buffer('scale', scale, persistent=False)
-        self.register_buffer('shift', -torch.tensor(mean).view(-1, 1, 1) * scale, persistent=False)
+        register_constant(self, 'shift', partial(_shift, input_channels))
 
     def forward(self, images: Tensor) -> Tensor:
         """``[B, C, H, W]`` in [0, 1] -> ``[B, output_dim]``.
