@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 import math
 from typing import Any
 
 import torch
 from torch import nn, Tensor
 
+from ..constants import register_constant
 from ..liquid import timespans_like
 from .config import FusionStrategy, ModalityConfig, parse_enum, parse_modalities
 from .encoder import preprocess
@@ -75,7 +77,7 @@ class MultiModalFusionNetwork(nn.Module):
         rates = dropout_rates(modality_dropout, self.modalities)
         self.drops_modalities = any(rates)
         self.modality_dropout: Tensor
-        self.register_buffer('modality_dropout', torch.tensor(rates), persistent=False)
+        register_constant(self, 'modality_dropout', partial(torch.tensor, rates))
         self.preprocessors = nn.ModuleDict({
             name: config.preprocessing or nn.Identity() for name, config in configs.items()
         })

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn, Tensor
 
+from ..constants import register_constant
 from ..kept_weights import KeptWeights, stack_weights
 from ..liquid import CfC
 from ..products import affine
@@ -156,7 +158,7 @@ class HierarchicalFusion(EncodedFusion):
         super().__init__(configs, sizes)
         width = next(iter(configs.values())).encoder_dim
         self.groups: Tensor  # [levels, M, M]: who may attend to whom
-        self.register_buffer('groups', _attention_groups(len(configs)), persistent=False)
+        register_constant(self, 'groups', partial(_attention_groups, len(configs)))
         self.levels = nn.ModuleList(
             CrossModalAttentionFusion(width, sizes.num_attention_heads) for _ in self.groups
         )
