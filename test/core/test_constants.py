@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from functools import partial
 import pickle
-from typing import Any
 
 import pytest
 import torch
@@ -18,94 +17,56 @@ from liquidspike_ros.core.modality_preprocessing import (
     TextPreprocessor,
     VisionPreprocessor,
 )
-from liquidspike_ros.core.multimodal_applications import (
-    AudioVideoModel,
-    RobotMultiSensorModel,
-    TriModalModel,
-    VisionLanguageModel,
-)
 from liquidspike_ros.core.multimodal_fusion import FusionStrategy
 
 STRATEGIES = [strategy.value for strategy in FusionStrategy]
-TINY = {'encoder_dim': 12, 'liquid_units': 8, 'spiking_units': 10, 'num_spike_steps': 4,
-        'fusion_dim': 16}
-IMAGE, TEXT = (3, 16, 24), {'text_vocab_size': 11, 'text_seq_length': 6}
-APPLICATIONS: dict[str, tuple[type[Any], dict[str, Any]]] = {
-    'robot': (RobotMultiSensorModel, {
-        'camera_size': IMAGE, 'num_sensors': 4, 'camera_architecture': 'simple',
-        'lidar_shape': (2, 16), 'audio_channels': 2}),
-    'vision and language': (VisionLanguageModel, {
-        'image_size': IMAGE, 'vision_architecture': 'resnet', **TEXT}),
-    'captioning': (VisionLanguageModel, {
-        'image_size': IMAGE, 'vision_architecture': 'simple', 'task': 'captioning', **TEXT}),
-    'audio and video': (AudioVideoModel, {'video_frames': 4, 'audio_mels': 16}),
-    'three modalities': (TriModalModel, {
-        'image_size': IMAGE, 'vision_architecture': 'simple', 'audio_mels': 16, **TEXT}),
-}
-INPUTS = {
-    'camera': lambda: torch.rand(2, *IMAGE), 'sensors': lambda: torch.randn(2, 4),
-    'lidar': lambda: torch.rand(2, 2, 16), 'images': lambda: torch.rand(2, *IMAGE),
-    'tokens': lambda: torch.randint(0, 11, (2, 6)), 'video': lambda: torch.rand(2, 4, *IMAGE),
-}
 
 
-def built(name: str, **arguments: Any) -> Any:
-    kind, own = APPLICATIONS[name]
-    return kind(**TINY | own | arguments).eval()
+def same(application, model, source) -> None:
+    torch.testing.assert_close(application.answer(model), application.answer(source),
+                               rtol=0, atol=0)
 
 
-def inputs(model: Any) -> dict[str, Tensor]:
-    torch.manual_seed(1)
-    several = isinstance(model, RobotMultiSensorModel)
-    sound = torch.randn(2, 2, 1600) if several else torch.randn(2, 1600)
-    return {name: sound * 0.1 if name == 'audio' else INPUTS[name]() for name in model.modalities}
-
-
-def same(model: Any, source: Any) -> None:
-    torch.testing.assert_close(model(**inputs(source)), source(**inputs(source)), rtol=0, atol=0)
-
-
-@pytest.mark.parametrize('name', APPLICATIONS)
 @pytest.mark.parametrize('strategy', STRATEGIES)
-def test_a_model_built_without_memory_is_whole_once_it_has_weights(name, strategy):
-    source = built(name, fusion_strategy=strategy)
+def test_a_model_built_without_memory_is_whole_once_it_has_weights(application, strategy):
+    source = application.build(fusion_strategy=strategy)
     with torch.device('meta'):
-        model = built(name, fusion_strategy=strategy)
+        model = application.build(fusion_strategy=strategy)
     assert all(p.is_meta for p in model.parameters())
     model.load_state_dict(source.state_dict(), assign=True)
-    same(model, source)
-    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-        same(twin, source)
+    for twin in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        same(application, twin, source)
 
 
-@pytest.mark.parametrize('backbone', BACKBONES)
-def test_whatever_the_liquid_cell(backbone):
-    source = built('robot', backbone=backbone, fusion_strategy='hybrid')
+@pytest.mark.parametrize('changes', [
+    *({'backbone': backbone} for backbone in BACKBONES), {'camera_architecture': 'resnet'},
+], ids=str)
+def test_whatever_the_parts(robot, changes):
+    source = robot.build(fusion_strategy='hybrid', **changes)
     with torch.device('meta'):
-        model = built('robot', backbone=backbone, fusion_strategy='hybrid')
+        model = robot.build(fusion_strategy='hybrid', **changes)
         model.load_state_dict(source.state_dict(), assign=True)  # still in the context
-    same(model, source)
+    same(robot, model, source)
 
 
-@pytest.mark.parametrize('name', APPLICATIONS)
-def test_emptied_memory_is_filled_again_with_the_weights(name):
-    source = built(name)
+def test_emptied_memory_is_filled_again_with_the_weights(application):
+    source = application.build()
     with torch.device('meta'):
-        model = built(name)
+        model = application.build()
     model.to_empty(device='cpu')
     for buffer in model.buffers():
         buffer.fill_(7)  # what was in the memory before
     model.load_state_dict(source.state_dict())
-    same(model, source)
+    same(application, model, source)
 
 
-def test_the_way_of_the_weights_makes_no_difference_to_learning():
-    source = built('robot').train()
+def test_the_way_of_the_weights_makes_no_difference_to_learning(robot):
+    source = robot.build().train()
     with torch.device('meta'):
-        model = built('robot').train()
+        model = robot.build().train()
     model.load_state_dict(source.state_dict(), assign=True)
     for one in (source, model):
-        one(**inputs(one)).square().sum().backward()
+        robot.answer(one).square().sum().backward()
     for (name, got), expected in zip(model.named_parameters(), source.parameters(), strict=True):
         torch.testing.assert_close(got.grad, expected.grad, msg=name)
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import nn, Tensor
 
 from ..modality_preprocessing import AudioPreprocessor, VideoPreprocessor
-from ..multimodal_fusion import (
-    FusionInfo,
-    FusionStrategy,
-    ModalityType,
-    MultiModalFusionNetwork,
-)
-from .model import FusionModel, memory_for, modality_configs, SampleShape
+from ..multimodal_fusion import FusionInfo, FusionStrategy, ModalityType
+from .model import audio_shape, build_network, FusionModel
 
 
 class AudioVideoModel(FusionModel):
@@ -36,7 +32,13 @@ class AudioVideoModel(FusionModel):
         spiking_units: Neurons per modality.
         num_spike_steps: Spike steps per clip.
         beta: Initial membrane decay per spike step.
-        backbone: Liquid cell.
+        backbone: Liquid cell: ``'cfc'``, ``'ltc'``, ``'ncp'`` or ``'ncp_ltc'``.
+        backbone_options: Further arguments of the liquid cells, such as ``{'mixed_memory':
+            True}``; see ``ModalityConfig``.
+        coding: How features reach the neurons: ``'direct'``, ``'rate'``, ``'latency'`` or
+            ``'delta'``; see ``spike_coding``.
+        spiking_options: Further arguments of the neurons, such as ``{'reset': 'zero'}``; see
+            ``ModalityConfig``.
         dropout: Dropout of encoded features.
         modality_dropout: Chance that a modality is dropped while training.
         backend: ``'fused'`` or ``'reference'``.
@@ -65,6 +67,9 @@ class AudioVideoModel(FusionModel):
         num_spike_steps: int = 32,
         beta: float = 0.95,
         backbone: str = 'cfc',
+        backbone_options: Mapping[str, Any] | None = None,
+        coding: str = 'direct',
+        spiking_options: Mapping[str, Any] | None = None,
         dropout: float = 0.1,
         modality_dropout: float | Mapping[str, float] = 0.0,
         backend: str = 'fused',
@@ -72,8 +77,8 @@ class AudioVideoModel(FusionModel):
         arguments = dict(locals())
         super().__init__()
         self.remember(arguments)
-        audio: SampleShape = ('samples',) if audio_channels == 1 else (audio_channels, 'samples')
-        self.sample_shapes = {'video': (video_frames, video_channels, 'H', 'W'), 'audio': audio}
+        self.sample_shapes = {'video': (video_frames, video_channels, 'H', 'W'),
+                              'audio': audio_shape(audio_channels)}
         preprocessors: dict[str, tuple[ModalityType, nn.Module]] = {
             'video': (ModalityType.VIDEO, VideoPreprocessor(
                 video_frames, encoder_dim, video_architecture, input_channels=video_channels,
@@ -81,15 +86,7 @@ class AudioVideoModel(FusionModel):
             'audio': (ModalityType.AUDIO, AudioPreprocessor(
                 audio_sample_rate, audio_mels, encoder_dim, channels=audio_channels)),
         }
-        configs = modality_configs(
-            preprocessors, encoder_dim, liquid_units=liquid_units, spiking_units=spiking_units,
-            num_spike_steps=num_spike_steps, beta=beta, backbone=backbone, dropout=dropout,
-        )
-        self.network = MultiModalFusionNetwork(
-            configs, fusion_strategy, fusion_dim, num_attention_heads, num_classes,
-            memory_units=memory_for(fusion_strategy, liquid_units),
-            modality_dropout=modality_dropout, backend=backend,
-        )
+        self.network = build_network(preprocessors, num_classes, arguments)
         self.num_classes = num_classes
 
     def forward(

@@ -18,7 +18,14 @@ from ..multimodal_fusion import (
     reset_state,
     State,
 )
+from ..multimodal_fusion.config import parse_enum
 from ..multimodal_fusion.network import NOMINAL_DT
+
+# Constructor arguments that go to every modality as they are.
+ENCODER_ARGUMENTS = (
+    'encoder_dim', 'liquid_units', 'spiking_units', 'num_spike_steps', 'beta', 'backbone',
+    'backbone_options', 'coding', 'spiking_options', 'dropout',
+)
 
 SampleShape = tuple[int | str | None, ...]
 Model = TypeVar('Model', bound='FusionModel')
@@ -57,7 +64,7 @@ class FusionModel(nn.Module):
     @property
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON takes them; ``from_pretrained`` builds from them."""
-        return dict(self._config)
+        return {key: _plain(value) for key, value in self._config.items()}
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -141,27 +148,41 @@ class FusionModel(nn.Module):
                                  f'[{", ".join(map(str, [*lead, *tail]))}]')
 
 
-def modality_configs(
-    preprocessors: Mapping[str, tuple[ModalityType, nn.Module]], encoder_dim: int, **sizes: Any
-) -> dict[str, ModalityConfig]:
-    """Configurations of modalities of the same sizes, features ``encoder_dim`` wide.
+def build_network(
+    preprocessors: Mapping[str, tuple[ModalityType, nn.Module]],
+    output_dim: int,
+    arguments: Mapping[str, Any],
+    *,
+    dt_scale: float = 15.0,
+) -> MultiModalFusionNetwork:
+    """The network of a ready-made model: modalities of equal sizes, a joint memory of that size.
 
     Args:
-        preprocessors: Kind and preprocessor by modality.
-        encoder_dim: Width of preprocessed and encoded features.
-        sizes: The rest of ``ModalityConfig``.
+        preprocessors: Kind and preprocessor by modality, each ``encoder_dim`` wide.
+        output_dim: Width of the output.
+        arguments: The constructor's, by name.
+        dt_scale: Timespan units per second.
+
+    Raises:
+        ValueError: Names the argument, what was got and what was expected.
     """
-    return {
-        name: ModalityConfig(type=kind, input_dim=encoder_dim, encoder_dim=encoder_dim,
-                             preprocessing=module, **sizes)
-        for name, (kind, module) in preprocessors.items()
-    }
+    shared = {name: arguments[name] for name in ENCODER_ARGUMENTS}
+    strategy = parse_enum('fusion_strategy', arguments['fusion_strategy'], FusionStrategy)
+    remembers = strategy in (FusionStrategy.HYBRID, FusionStrategy.HIERARCHICAL)
+    return MultiModalFusionNetwork(
+        {name: ModalityConfig(type=kind, input_dim=arguments['encoder_dim'],
+                              preprocessing=module, **shared)
+         for name, (kind, module) in preprocessors.items()},
+        strategy, arguments['fusion_dim'], arguments['num_attention_heads'], output_dim,
+        memory_units=arguments['liquid_units'] if remembers else 0,
+        modality_dropout=arguments['modality_dropout'], dt_scale=dt_scale,
+        backend=arguments['backend'],
+    )
 
 
-def memory_for(strategy: FusionStrategy | str, units: int) -> int:
-    """``memory_units`` of a network: hybrid and hierarchical fusion have a joint memory."""
-    remembers = str(getattr(strategy, 'value', strategy)).lower() in ('hybrid', 'hierarchical')
-    return units if remembers else 0
+def audio_shape(channels: int) -> SampleShape:
+    """Shape of a sound of any length: ``[samples]``, or ``[C, samples]`` of several channels."""
+    return ('samples',) if channels == 1 else (channels, 'samples')
 
 
 def image_shape(name: str, size: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -180,6 +201,8 @@ def _plain(value: Any) -> Any:
     """An argument as JSON takes it: tuples as lists, enums by value."""
     if isinstance(value, FusionStrategy):
         return value.value
-    if isinstance(value, tuple):
-        return list(value)
-    return dict(value) if isinstance(value, Mapping) else value
+    if isinstance(value, (tuple, list)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return value

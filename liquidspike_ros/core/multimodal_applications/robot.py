@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import nn, Tensor
 
@@ -12,13 +13,8 @@ from ..modality_preprocessing import (
     SensorPreprocessor,
     VisionPreprocessor,
 )
-from ..multimodal_fusion import (
-    FusionInfo,
-    FusionStrategy,
-    ModalityType,
-    MultiModalFusionNetwork,
-)
-from .model import FusionModel, image_shape, memory_for, modality_configs, SampleShape
+from ..multimodal_fusion import FusionInfo, FusionStrategy, ModalityType
+from .model import build_network, FusionModel, image_shape, SampleShape
 
 
 class RobotMultiSensorModel(FusionModel):
@@ -55,7 +51,13 @@ class RobotMultiSensorModel(FusionModel):
         spiking_units: Neurons per modality.
         num_spike_steps: Spike steps per tick.
         beta: Initial membrane decay per spike step.
-        backbone: Liquid cell, ``'cfc'``.
+        backbone: Liquid cell: ``'cfc'``, ``'ltc'``, ``'ncp'`` or ``'ncp_ltc'``.
+        backbone_options: Further arguments of the liquid cells, such as ``{'mixed_memory':
+            True}``; see ``ModalityConfig``.
+        coding: How features reach the neurons: ``'direct'``, ``'rate'``, ``'latency'`` or
+            ``'delta'``; see ``spike_coding``.
+        spiking_options: Further arguments of the neurons, such as ``{'reset': 'zero'}``; see
+            ``ModalityConfig``.
         dropout: Dropout of encoded features.
         modality_dropout: Chance that a modality is dropped while training.
         control_rate: Nominal control rate, Hz; one period is a timespan of 1 to the liquid cells.
@@ -88,6 +90,9 @@ class RobotMultiSensorModel(FusionModel):
         num_spike_steps: int = 16,
         beta: float = 0.95,
         backbone: str = 'cfc',
+        backbone_options: Mapping[str, Any] | None = None,
+        coding: str = 'direct',
+        spiking_options: Mapping[str, Any] | None = None,
         dropout: float = 0.0,
         modality_dropout: float | Mapping[str, float] = 0.0,
         control_rate: float = 15.0,
@@ -112,15 +117,8 @@ class RobotMultiSensorModel(FusionModel):
         if audio_channels is not None:
             preprocessors['audio'] = (ModalityType.AUDIO, AudioPreprocessor(
                 audio_sample_rate, audio_mels, encoder_dim, channels=audio_channels))
-        configs = modality_configs(
-            preprocessors, encoder_dim, liquid_units=liquid_units, spiking_units=spiking_units,
-            num_spike_steps=num_spike_steps, beta=beta, backbone=backbone, dropout=dropout,
-        )
-        self.network = MultiModalFusionNetwork(
-            configs, fusion_strategy, fusion_dim, num_attention_heads, action_dim,
-            memory_units=memory_for(fusion_strategy, liquid_units),
-            modality_dropout=modality_dropout, dt_scale=control_rate, backend=backend,
-        )
+        self.network = build_network(preprocessors, action_dim, arguments,
+                                     dt_scale=control_rate)
         self.action_dim = action_dim
 
     def forward(

@@ -13,14 +13,8 @@ import torch
 from torch import nn, Tensor
 
 from ..modality_preprocessing import TextPreprocessor, TokenEmbedding, VisionPreprocessor
-from ..multimodal_fusion import (
-    FusionInfo,
-    FusionStrategy,
-    ModalityType,
-    MultiModalFusionNetwork,
-    State,
-)
-from .model import FusionModel, image_shape, memory_for, modality_configs
+from ..multimodal_fusion import FusionInfo, FusionStrategy, ModalityType, State
+from .model import build_network, FusionModel, image_shape
 
 TASKS = ('classification', 'captioning')
 
@@ -46,7 +40,13 @@ class VisionLanguageModel(FusionModel):
         spiking_units: Neurons per modality.
         num_spike_steps: Spike steps per input; per place of the text in captioning.
         beta: Initial membrane decay per spike step.
-        backbone: Liquid cell.
+        backbone: Liquid cell: ``'cfc'``, ``'ltc'``, ``'ncp'`` or ``'ncp_ltc'``.
+        backbone_options: Further arguments of the liquid cells, such as ``{'mixed_memory':
+            True}``; see ``ModalityConfig``.
+        coding: How features reach the neurons: ``'direct'``, ``'rate'``, ``'latency'`` or
+            ``'delta'``; see ``spike_coding``.
+        spiking_options: Further arguments of the neurons, such as ``{'reset': 'zero'}``; see
+            ``ModalityConfig``.
         dropout: Dropout of encoded features.
         modality_dropout: Chance that a modality is dropped while training.
         backend: ``'fused'`` or ``'reference'``.
@@ -74,6 +74,9 @@ class VisionLanguageModel(FusionModel):
         num_spike_steps: int = 32,
         beta: float = 0.95,
         backbone: str = 'cfc',
+        backbone_options: Mapping[str, Any] | None = None,
+        coding: str = 'direct',
+        spiking_options: Mapping[str, Any] | None = None,
         dropout: float = 0.1,
         modality_dropout: float | Mapping[str, float] = 0.0,
         backend: str = 'fused',
@@ -101,17 +104,9 @@ class VisionLanguageModel(FusionModel):
                                           nn.LayerNorm(encoder_dim))
             self.word_bias = nn.Parameter(torch.zeros(text_vocab_size))
             seen, text = nn.Identity(), nn.Identity()
-        configs = modality_configs(
+        self.network = build_network(
             {'images': (ModalityType.VISION, seen), 'tokens': (ModalityType.TEXT, text)},
-            encoder_dim, liquid_units=liquid_units, spiking_units=spiking_units,
-            num_spike_steps=num_spike_steps, beta=beta, backbone=backbone, dropout=dropout,
-        )
-        self.network = MultiModalFusionNetwork(
-            configs, fusion_strategy, fusion_dim, num_attention_heads,
-            num_classes if task == 'classification' else fusion_dim,
-            memory_units=memory_for(fusion_strategy, liquid_units),
-            modality_dropout=modality_dropout, backend=backend,
-        )
+            num_classes if task == 'classification' else fusion_dim, arguments)
 
     def forward(
         self,
