@@ -23,6 +23,7 @@ from liquidspike_ros.core.multimodal_applications import (
     TriModalModel,
     VisionLanguageModel,
 )
+from liquidspike_ros.core.multimodal_fusion import FusionStrategy, MultiModalFusionNetwork
 
 BATCH = 2
 
@@ -110,6 +111,39 @@ def test_robot_with_all_its_senses():
 def test_three_modalities():
     model = TriModalModel(image_size=(3, 224, 224), text_vocab_size=50257,
                           audio_sample_rate=16000, fusion_dim=512, num_classes=1000)
+    every_subset(model, (images(), audio(), tokens()), (BATCH, 1000))
+
+
+class Named(nn.Module):
+    """A network whose inputs come one by one, as those of the ready-made models do."""
+
+    def __init__(self, network: MultiModalFusionNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *given: Tensor | None) -> Tensor:
+        return self.network(dict(zip(self.network.modalities, given, strict=True)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('strategy', [strategy.value for strategy in FusionStrategy])
+def test_a_network_of_four_modalities(strategy: str):
+    widths = {'vision': 2048, 'audio': 1024, 'text': 512, 'sensor': 128}
+    configs = {name: {'type': name, 'input_dim': width} for name, width in widths.items()}
+    network = MultiModalFusionNetwork(configs, strategy, fusion_dim=512, num_attention_heads=8,
+                                      output_dim=7)
+    given = tuple(torch.randn(BATCH, width) for width in widths.values())
+    every_subset(Named(network), given, (BATCH, 7))
+    inputs = dict(zip(widths, given, strict=True))
+    output, info = network(inputs, return_modality_features=True, return_attention_maps=True)
+    assert output.shape == (BATCH, 7)
+    assert {name: tuple(x.shape) for name, x in info.features.items()} == dict.fromkeys(
+        widths, (BATCH, 512))
+
+
+@pytest.mark.slow
+def test_the_settings_that_save_memory():
+    model = TriModalModel(fusion_strategy='early', fusion_dim=256, num_attention_heads=4)
     every_subset(model, (images(), audio(), tokens()), (BATCH, 1000))
 
 
