@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--steps', type=int, default=10)
     parser.add_argument('--shapes', default='8x16,16x16,16x32,32x32', help='lanes x ticks, …')
-    parser.add_argument('--output', type=Path, default=ROOT / 'bench/results/train_throughput.json')
+    parser.add_argument('--output', type=Path, default=ROOT / 'bench/results/train_parts.json')
     arguments = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(arguments.threads)

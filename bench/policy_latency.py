@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--ticks', type=int, default=500)
-    parser.add_argument('--output', type=Path, default=ROOT / 'bench/results/step_latency.json')
+    parser.add_argument('--output', type=Path, default=ROOT / 'bench/results/policy_latency.json')
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     robot = load_robot(arguments.robot)
