@@ -19,10 +19,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / 'bench/results'
 
 
 def interleaved(
-    cases: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3, burst: int = 3
+    cases: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3, burst: int = 3,
+    title: str = '',
 ) -> dict[str, dict[str, float]]:
     """Time every case in turn, ``rounds`` times over.
 
@@ -31,17 +33,23 @@ def interleaved(
         rounds: Turns per case.
         warm_up: Calls before the first turn.
         burst: Calls per turn; the first refills the caches and does not count if there are more.
+        title: Stands before the progress bar, which is shown on terminals only.
 
     Returns:
         ``median_ms``, ``best_ms`` and ``cpu_ms`` by name: the last is the median of the processor
         time of all threads, to which waiting on a busy machine adds nothing.
     """
-    for call in cases.values():
-        for _ in range(warm_up):
-            call()
+    from tqdm import tqdm  # here: the scripts for GPU machines time by themselves, without it
+
+    for name, call in tqdm(cases.items(), f'{title}: warming up', leave=False, disable=None):
+        try:
+            for _ in range(warm_up):
+                call()
+        except Exception as error:
+            raise RuntimeError(f'{title or "case"}: {name!r} does not run: {error}') from error
     spent: dict[str, list[float]] = {name: [] for name in cases}
     used: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(rounds):
+    for _ in tqdm(range(rounds), title, leave=False, disable=None, unit='round'):
         for name, call in cases.items():
             for k in range(burst):
                 begin, begin_cpu = time.perf_counter(), time.process_time()
@@ -73,28 +81,62 @@ def operator_calls(call: Callable[[], object]) -> int:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """What is measured on, and how busy it is at this moment."""
     model = platform.processor() or platform.machine()
-    for line in Path('/proc/cpuinfo').read_text().splitlines():
+    cpuinfo = Path('/proc/cpuinfo')
+    for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else ():
         if line.startswith('model name'):
             model = line.partition(':')[2].strip()
             break
-    return {'cpu': model, 'cores': os.cpu_count(), 'threads': torch.get_num_threads(),
-            'torch': torch.__version__, 'load_average': os.getloadavg()[0]}
+    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30
+    return {'cpu': model, 'cores': os.cpu_count(), 'memory_gib': round(memory, 1),
+            'system': f'{platform.system()} {platform.machine()}',
+            'python': platform.python_version(), 'torch': torch.__version__,
+            'threads': torch.get_num_threads(), 'load_average': round(os.getloadavg()[0], 2),
+            'date': time.strftime('%Y-%m-%d')}
+
+
+class Neighbours:
+    """How much of the machine others use meanwhile: what makes figures worthless."""
+
+    def __init__(self) -> None:
+        self._begin = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        """Seconds on the clock, busy seconds of all cores, and processor seconds of our own."""
+        times = [int(field) for field in
+                 Path('/proc/stat').read_text().splitlines()[0].split()[1:8]]
+        user, nice, system, _idle, _waiting, *interrupts = times
+        busy = (user + nice + system + sum(interrupts)) / os.sysconf('SC_CLK_TCK')
+        own = os.times()
+        return (time.monotonic(), busy,
+                own.user + own.system + own.children_user + own.children_system)
+
+    def cores(self) -> float:
+        """Mean number of cores that others kept busy since this was made."""
+        clock, busy, own = (now - then for now, then in zip(self._now(), self._begin, strict=True))
+        return round(max(0.0, (busy - own) / max(clock, 1e-9)), 2)
 
 
 def print_rows(rows: Mapping[str, Mapping[str, float]], base: str) -> None:
     """A table of medians, and how many times faster than ``base`` each is."""
-    print(f'{"":26s}{"median":>10s}{"best":>10s}{"cpu":>10s}{"vs " + base:>14s}{"cpu":>10s}')
+    print(f'{"":36s}{"median":>10s}{"best":>10s}{"cpu":>10s}{"vs " + base:>14s}{"cpu":>10s}')
     for name, row in rows.items():
-        print(f'{name:26s}{row["median_ms"]:7.3f} ms{row["best_ms"]:7.3f} ms'
+        print(f'{name:36s}{row["median_ms"]:7.3f} ms{row["best_ms"]:7.3f} ms'
               f'{row["cpu_ms"]:7.3f} ms'
               f'{rows[base]["median_ms"] / row["median_ms"]:12.2f}×'
               f'{rows[base]["cpu_ms"] / row["cpu_ms"]:8.2f}×', flush=True)
 
 
-def write(name: str, rows: Mapping[str, Any]) -> None:
-    """Write ``bench/results/<name>.json``."""
-    path = ROOT / 'bench/results' / f'{name}.json'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**machine(), 'rows': rows}, indent=2) + '\n')
+def write(name: str, rows: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> None:
+    """Write ``bench/results/<name>.json``.
+
+    Args:
+        name: Of the bench.
+        rows: What was measured.
+        facts: ``machine()`` from before measuring, which does not count the bench's own load.
+    """
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({**(facts or machine()), 'rows': rows}, indent=2)
+    (RESULTS / f'{name}.json').write_text(text + '\n')

@@ -1,4 +1,6 @@
-"""One whole control step, raw sensors to action, batch of one: stock build against ours.
+"""A whole control step, raw sensors to action: the stock build's way and ours.
+
+A part of ``step_latency.py`` and others, not a script.
 
 small    64×64 camera, spiking 64, liquid 64, fusion_dim 128
 default  224×224 camera with 'efficient' trunk, as RobotMultiSensorModel comes
@@ -6,12 +8,11 @@ default  224×224 camera with 'efficient' trunk, as RobotMultiSensorModel comes
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from typing import Any
 
-from fusion_core import ACTIONS, STEPS, ticking
-from interleave import interleaved, machine, print_rows, write
+from bare_products import bare_products_of
+from fusion_core import ACTIONS, named, STEPS, ticking
 from stock_build import KINDS, StockBuild, StockCamera, StockSignal
 import torch
 
@@ -50,32 +51,21 @@ def small(architecture: str = 'simple', strategy: str = 'hybrid') -> RobotMultiS
                 liquid_units=64)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--rounds', type=int, default=40)
-    parser.add_argument('--no-write', action='store_true', help='only print')
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(0)
-    print(machine())
-    rows = {}
-    for name, camera, sizes in (('small', 64, SMALL), ('default', 224, DEFAULT)):
-        inputs = sensors(camera, 1)
-        cases: dict[str, Callable[[], object]] = {
-            'stock' if kind == 'liquid' else f'{kind} twin':
-                ticking(stock(**sizes, kind=kind).eval().step, inputs) for kind in KINDS}
-        models = {'ours, simple, hybrid': small(), 'ours, efficient, hybrid': small('efficient')
-                  } if name == 'small' else {
-                      'ours, efficient, early': ours(224, 'efficient', 'early'),
-                      'ours, efficient, hybrid': ours(224, 'efficient', 'hybrid')}
-        cases |= {case: ticking(model.eval().step, inputs) for case, model in models.items()}
-        rows[name] = interleaved(cases, arguments.rounds)
-        print(f'\n{name}')
-        print_rows(rows[name], 'stock')
-    if not arguments.no_write:
-        write('robot_step', rows)
+def whole_steps(size: str) -> dict[str, Callable[[], object]]:
+    """One step of everything, batch of one; ``size`` is 'small' or 'default'.
 
-
-if __name__ == '__main__':
-    main()
+    The stock build's ResNet-18 does ten times the arithmetic of our trunks, so the bare products
+    stand there twice: those of the stock build, and those of the first of ours.
+    """
+    camera, sizes = (64, SMALL) if size == 'small' else (224, DEFAULT)
+    inputs = sensors(camera, 1)
+    models = {'ours, simple, hybrid': small(), 'ours, efficient, hybrid': small('efficient')
+              } if size == 'small' else {
+                  'ours, efficient, early': ours(224, 'efficient', 'early'),
+                  'ours, efficient, hybrid': ours(224, 'efficient', 'hybrid')}
+    stocks: dict[str, Callable[[], object]] = {
+        named(kind): ticking(stock(**sizes, kind=kind).eval().step, inputs) for kind in KINDS}
+    mine = {case: ticking(model.eval().step, inputs) for case, model in models.items()}
+    first = next(iter(mine))
+    return {'bare products': bare_products_of(stocks['stock']), **stocks, **mine,
+            f'our bare products, {first.partition(", ")[2]}': bare_products_of(mine[first])}

@@ -1,71 +1,114 @@
-"""Speed and memory of the four fusion strategies, core only: one tick, and a training chunk."""
+"""Speed and memory of the four fusion strategies, of the core at default sizes.
+
+tick      one control tick, batch of one
+training  forward and backward over 16 lanes × 16 ticks
+
+The column ``over_early`` is the user's table: early fusion is 1.0, more is more time (or memory).
+Memory is what training needs: weights, gradients and AdamW's two moments (16 bytes a weight), and
+what is held from the forward to the backward pass.
+"""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from fusion_core import ACTIONS, NAMES, ours, SIZES, ticking
-from interleave import interleaved, machine, print_rows, write
+from bare_products import bare_products_of
+from comparison import Bench, Rows, Section
+from fusion_core import candidates, named, NAMES, ours, SIZES, stock_core
+from pictures import Panel
+from stock_build import KINDS
 import torch
 
 STRATEGIES = ('early', 'late', 'hybrid', 'hierarchical')
 LANES, TICKS = 16, 16
+SIZE = SIZES['default']
 
 
-def training(strategy: str, width: int) -> tuple[Callable[[], object], Callable[[], int]]:
-    """A training chunk, and the bytes its graph holds for the backward pass."""
-    model = ours(**SIZES['default'], strategy=strategy).train()
-    inputs = {name: torch.randn(LANES, TICKS, width) for name in NAMES}
+def model_of(case: str) -> Any:
+    if case.startswith('ours'):
+        return ours(**SIZE, strategy=case.partition(', ')[2])
+    return stock_core(**SIZE, kind={named(kind): kind for kind in KINDS}[case])
+
+
+def chunk(case: str) -> Callable[[], object]:
+    """Forward and backward over a chunk."""
+    model = model_of(case).train()
+    inputs = {name: torch.randn(LANES, TICKS, SIZE['width']) for name in NAMES}
 
     def step() -> None:
-        model.unroll(inputs)[0].sum().backward()
+        outputs = model.unroll(inputs)
+        (outputs[0] if case.startswith('ours') else outputs).sum().backward()
 
-    def held() -> int:
-        seen: dict[int, int] = {}
-
-        def pack(value: torch.Tensor) -> torch.Tensor:
-            storage = value.untyped_storage()
-            seen[storage.data_ptr()] = storage.nbytes()
-            return value
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value):
-            model.unroll(inputs)[0].sum().backward()
-        return sum(seen.values())
-
-    return step, held
+    return step
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--rounds', type=int, default=40)
-    parser.add_argument('--no-write', action='store_true', help='only print')
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(0)
-    print(machine())
-    size = SIZES['default']
-    models = {strategy: ours(**size, strategy=strategy) for strategy in STRATEGIES}
-    inputs = {name: torch.randn(1, size['width']) for name in NAMES}
-    ticks = interleaved({name: ticking(model.step, inputs) for name, model in models.items()},
-                        arguments.rounds)
-    chunks = {name: training(name, size['width']) for name in STRATEGIES}
-    steps = interleaved({name: step for name, (step, _) in chunks.items()},
-                        max(arguments.rounds // 10, 2), warm_up=1, burst=1)
-    for name, (_, held) in chunks.items():
-        ticks[name]['weights'] = sum(p.numel() for p in models[name].parameters())
-        steps[name]['held_megabytes'] = held() / 2**20
-    print(f'\none tick, {len(NAMES)} modalities, {ACTIONS} outputs')
-    print_rows(ticks, 'early')
-    print(f'\ntraining chunk, {LANES} lanes, {TICKS} ticks')
-    print_rows(steps, 'early')
-    for name in STRATEGIES:
-        print(f'{name:26s}{ticks[name]["weights"] / 1e6:6.2f} M weights, '
-              f'{steps[name]["held_megabytes"]:.0f} MB held for the backward pass')
-    if not arguments.no_write:
-        write('strategies', {'tick': ticks, 'training': steps})
+def chunks() -> dict[str, Callable[[], object]]:
+    cases = [*map(named, KINDS), *(f'ours, {strategy}' for strategy in STRATEGIES)]
+    steps = {case: chunk(case) for case in cases}
+    return {'bare products': bare_products_of(steps['stock']), **steps}
 
+
+def held_megabytes(step: Callable[[], object]) -> float:
+    """What a step's graph holds for the backward pass."""
+    seen: dict[int, int] = {}
+
+    def pack(value: torch.Tensor) -> torch.Tensor:
+        storage = value.untyped_storage()
+        seen[storage.data_ptr()] = storage.nbytes()
+        return value
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value):
+        step()
+    return sum(seen.values()) / 2**20
+
+
+def against_early(rows: Rows) -> None:
+    for row in rows.values():
+        row['over_early'] = row['median_ms'] / rows['ours, early']['median_ms']
+
+
+def sizes(rows: Rows) -> None:
+    for case, row in rows.items():
+        if case in rows and case != 'bare products':
+            row['weights'] = sum(p.numel() for p in model_of(case).parameters())
+    against_early(rows)
+
+
+def memory(rows: Rows) -> None:
+    sizes(rows)
+    for case, row in rows.items():
+        if 'weights' in row:
+            row['held_megabytes'] = held_megabytes(chunk(case))
+            row['memory_megabytes'] = row['held_megabytes'] + 16 * row['weights'] / 2**20
+    for row in rows.values():
+        if 'weights' in row:
+            row['memory_over_early'] = (row['memory_megabytes']
+                                        / rows['ours, early']['memory_megabytes'])
+
+
+BENCH = Bench(
+    name='strategies', doc=__doc__, title='The four fusion strategies, core at default sizes',
+    rounds=40,
+    sections=[
+        Section(name='tick', about=f'{len(NAMES)} modalities, batch of one',
+                build=partial(candidates, SIZE, list(STRATEGIES)), measure=sizes),
+        Section(name='training', about=f'{LANES} lanes, {TICKS} ticks, forward and backward',
+                build=chunks, share=0.1, burst=1, measure=memory),
+    ],
+    panels=[
+        Panel(section='tick', title='one control tick: times faster than stock'),
+        Panel(section='training', title=f'training on {LANES} lanes × {TICKS} ticks: '
+              f'times faster than the stock loop'),
+        Panel(section='training', key='memory_megabytes', unit=' MB', log=False,
+              note='({held_megabytes} of them held)',
+              title='training: weights, gradients, moments and what is held for the backward '
+              'pass (shorter is better)'),
+    ],
+    columns={'over_early': '.2f', 'over_bare': '.2f', 'memory_over_early': '.2f',
+             'held_megabytes': '.0f', 'weights': 'd', 'operator_calls': 'd'},
+)
 
 if __name__ == '__main__':
-    main()
+    BENCH.main()
