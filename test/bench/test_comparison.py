@@ -26,7 +26,7 @@ SCRIPTS = {
     'lif': ('1x128, forward + backward', {'bare copies', 'stock', 'gru twin', 'lstm twin', 'ours'}),
     'liquid': ('64->64, batch 16, 16 ticks, forward + backward', {
         'bare products', 'stock', 'gru twin', 'lstm twin', 'ours'}),
-    'strategies': ('tick', {'bare products', 'stock', 'gru twin', 'lstm twin', 'ours, early',
+    'strategies': ('tick, small', {'bare products', 'stock', 'gru twin', 'lstm twin', 'ours, early',
                             'ours, late', 'ours, hybrid', 'ours, hierarchical'}),
 }
 LINEAR = nn.Linear(64, 64)
@@ -62,7 +62,8 @@ def test_a_script_runs_from_the_command_line():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(('option', 'message'), [
-    (('--only', 'x'), "--only: got 'x', expected part of one of 'tick', 'training'"),
+    (('--only', 'x'),
+     "--only: got 'x', expected part of one of 'tick', 'tick, small', 'training'"),
     (('--threads', '0'), "--threads: got '0', expected a whole number of at least 1"),
 ], ids=str)
 def test_wrong_options_are_named(option: tuple[str, str], message: str):
