@@ -35,7 +35,10 @@ class KeptWeights:
     def __init__(self) -> None:
         self._entries: dict[Any, _Entry] = {}
 
-    def get(self, key: Any, modules: Iterable[nn.Module], build: Callable[[], Kept]) -> Kept:
+    def get(
+        self, key: Any, modules: Iterable[nn.Module], build: Callable[[], Kept],
+        owner: nn.Module | None = None,
+    ) -> Kept:
         """What ``build`` makes of the tensors of ``modules``.
 
         Built anew where gradients are wanted, else only after one of the tensors was changed,
@@ -45,6 +48,7 @@ class KeptWeights:
             key: Under which the weights are kept; the same modules for the same key.
             modules: Whose parameters and buffers the weights depend on.
             build: Makes the weights.
+            owner: Whose own parameters count too; those of its parts do not.
         """
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return build()
@@ -53,7 +57,7 @@ class KeptWeights:
             result: Kept = entry.result
             return result
         result = build()
-        entry = _enter(modules, result)
+        entry = _enter(modules, owner, result)
         if entry is not None:
             self._entries[key] = entry
         return result
@@ -72,7 +76,10 @@ class FrozenWeights(KeptWeights):
         super().__init__()
         self._built: dict[Any, Any] = {}
 
-    def get(self, key: Any, modules: Iterable[nn.Module], build: Callable[[], Kept]) -> Kept:
+    def get(
+        self, key: Any, modules: Iterable[nn.Module], build: Callable[[], Kept],
+        owner: nn.Module | None = None,
+    ) -> Kept:
         """What ``build`` made the first time."""
         if key not in self._built:
             with torch.autocast('cpu', enabled=False), torch.autocast('cuda', enabled=False):
@@ -94,12 +101,16 @@ def _holds(entry: _Entry) -> bool:
         and b''.join(entry.ends) == entry.seen)
 
 
-def _enter(modules: Iterable[nn.Module], result: Any) -> _Entry | None:
+def _enter(
+    modules: Iterable[nn.Module], owner: nn.Module | None, result: Any
+) -> _Entry | None:
     """What ``result`` was made from; None where changes could not be noticed."""
     parts = [part for module in modules for part in module.modules()]
     tables: list[Collection[Any]] = [
         table.values() for part in parts
         for table in (part._parameters, part._buffers, part._modules) if table]
+    if owner is not None:
+        tables.append(owner._parameters.values())
     contents = [*chain.from_iterable(tables)]
     tensors = [value for value in contents if isinstance(value, Tensor)]
     # Tensors born in inference mode count no versions; a look at others would cost a transfer,

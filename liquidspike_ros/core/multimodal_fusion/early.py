@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import nn, Tensor
 
 from ..kept_weights import KeptWeights
 from .config import ModalityConfig, ModalityType, require_agreement
@@ -83,17 +83,18 @@ class EarlyFusion(nn.Module):
         return Fused(output=self.head(encoded.tokens[:, :, 0]), features=adapted, encoded=encoded,
                      state=dict(encoded.state))
 
-    def tick_weights(self) -> EarlyWeights | None:
-        """Weights for ``tick``; None where single ticks have to go through ``forward``."""
-        return self.kept.get(('tick', structure(self.shared)), [self], self._laid_out)
+    def tick_weights(self, owner: nn.Module, logits: Tensor) -> EarlyWeights | None:
+        """Weights for ``tick``; see ``EncodedFusion``."""
+        return self.kept.get(('tick', structure(self.shared)), [self],
+                             lambda: self._laid_out(logits), owner)
 
-    def _laid_out(self) -> EarlyWeights | None:
+    def _laid_out(self, logits: Tensor) -> EarlyWeights | None:
         alike = type(self.shared) is ModalityEncoder and group_key(self.shared) is not None
         shapes = {tuple((type(part), getattr(part, 'in_features', None)) for part in adapter)
                   for adapter in self.adapters.values() if type(adapter) is nn.Sequential}
         if not alike or len(shapes) > 1 or type(self.head) is not OutputHead:
             return None
-        return early_layout(self)
+        return early_layout(self, logits)
 
     def tick(self, w: EarlyWeights, tick: Tick, state: State, insight: bool) -> Ticked:
         """One tick the lean way, see ``one_tick``."""

@@ -144,7 +144,7 @@ class MultiModalFusionNetwork(nn.Module):
             ValueError: Names the input or state entry, what was got and what was expected.
         """
         if lean(self.modality_logits) and not self.training:
-            laid_out = self.fusion.tick_weights()
+            laid_out = self.fusion.tick_weights(self, self.modality_logits)
             if laid_out is not None:
                 return self._tick(laid_out, inputs, state, dt, present, return_info)
         given = {name: None if value is None else value.unsqueeze(1)
@@ -172,9 +172,9 @@ class MultiModalFusionNetwork(nn.Module):
             state = self.init_state(batch)
         else:
             check_state(state, laid_out.state_sizes, batch)
-        weights = self._weights(here)  # [M] or [B, M]
+        weights = None if here is None else self._weights(here)
         tick = Tick(
-            features=features, shares=weights.t().view(len(features), -1, 1),
+            features=features, shares=None if weights is None else weights.t().unsqueeze(-1),
             present=None if here is None else here.t().unsqueeze(-1),
             dt=dt if isinstance(dt, float) and 0.0 <= dt < math.inf else
             timespans_like(dt, batch, 1, self.modality_logits)[:, 0])
@@ -182,10 +182,11 @@ class MultiModalFusionNetwork(nn.Module):
         if ticked.tokens is None or not return_info:
             return ticked.output, ticked.state
         shape = (batch, len(self.modalities))
+        weights = laid_out.shares.view(-1).expand(shape) if weights is None else weights
         return ticked.output, ticked.state, FusionInfo(
             modalities=self.modalities,
             features=dict(zip(self.modalities, ticked.tokens, strict=True)),
-            attention=ticked.attention, weights=weights.expand(shape),
+            attention=ticked.attention, weights=weights,
             spike_rates=dict(zip(ticked.state.get('encoders', ticked.state), ticked.rates,
                                  strict=True)),
             present=torch.ones(shape, dtype=torch.bool) if here is None else here)

@@ -8,7 +8,7 @@ few rows. ``M`` modalities come first in every shape.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,28 +24,28 @@ from .tick_weights import (
     EncoderWeights,
     LiquidWeights,
     TickWeights,
+    VoteWeights,
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tick:
+class Tick(NamedTuple):
     """What a tick works on.
 
     Attributes:
         features: Preprocessed ``[B, input_dim]`` by modality; None if not there at all.
         present: ``[M, B, 1]`` bool; None if everything is there.
-        shares: Weight of each modality ``[M, 1 or B, 1]``: 0 where absent, sums to 1 over M.
+        shares: Weight of each modality ``[M, B, 1]``: 0 where absent, sums to 1 over M. None if
+            everything is there.
         dt: Seconds, a number or ``[B, 1]``.
     """
 
     features: Mapping[str, Tensor | None]
     present: Tensor | None
-    shares: Tensor
+    shares: Tensor | None
     dt: Tensor | float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ticked:
+class Ticked(NamedTuple):
     """What it makes of it.
 
     Attributes:
@@ -90,11 +90,11 @@ def run_tick(w: TickWeights, tick: Tick, state: State, insight: bool) -> Ticked:
         attended, attention = _attend(level, attended, tick.present)
     if w.core is not None:
         assert attended is not None
-        output, memory = _core(w.core, attended, tick, state)
+        shares = w.shares if tick.shares is None else tick.shares
+        output, memory = _core(w.core, attended, shares, tick.dt, state)
         after |= memory
     if w.votes is not None:
-        votes = w.votes[1](functional.silu(w.votes[0](hidden), inplace=True))
-        voted = (votes * tick.shares).sum(0)
+        voted = _vote(w.votes, hidden, tick.shares)
         output = voted if output is None else output + voted
     assert output is not None
     return Ticked(output=output, tokens=tokens, rates=rates, attention=attention, state=after)
@@ -102,21 +102,22 @@ def run_tick(w: TickWeights, tick: Tick, state: State, insight: bool) -> Ticked:
 
 def run_early_tick(w: EarlyWeights, tick: Tick, state: State) -> Ticked:
     """Early fusion; arguments as those of ``run_tick``."""
-    like, count = w.absent, len(tick.features)
-    batch = state['shared']['hx'].shape[0]
+    like, batch = w.absent, state['shared']['hx'].shape[0]
     x = torch.stack([like.new_zeros(batch, w.adapters.inputs) if value is None else value
                      for value in tick.features.values()])
     if w.norm_eps is not None:
         x = torch.layer_norm(x, x.shape[-1:], eps=w.norm_eps)
     # 1 for every present modality to begin with, whatever the subset.
-    there = count if tick.present is None else tick.present.sum(0)
-    adapted = w.adapters(x) * (tick.shares * there)
-    if tick.present is not None:
+    adapted = w.adapters(x)
+    if tick.present is None or tick.shares is None:
+        adapted *= w.factors
+    else:
+        adapted *= tick.shares * tick.present.sum(0)
         adapted = torch.where(tick.present, adapted, w.absent)
     everything = adapted.transpose(0, 1).reshape(batch, -1)
     rates, hidden, after = encode_tick(
-        w.shared, Tick(features={'shared': everything}, present=None, shares=tick.shares,
-                       dt=tick.dt), state)
+        w.shared, Tick(features={'shared': everything}, present=None, shares=None, dt=tick.dt),
+        state)
     fused = functional.silu(w.first(w.shared.readout(hidden)), inplace=True)
     return Ticked(output=w.last(fused)[0], tokens=adapted, rates=rates, attention=None,
                   state=dict(after))
@@ -182,12 +183,22 @@ def _allowed(present: Tensor, groups: Tensor | None) -> Tensor:
     return keys if groups is None else keys & groups
 
 
-def _core(w: CoreWeights, tokens: Tensor, tick: Tick, state: State) -> tuple[Tensor, State]:
+def _vote(w: VoteWeights, hidden: Tensor, shares: Tensor | None) -> Tensor:
+    """Hidden states ``[M, B, H]`` to the weighted sum of the modalities' outputs ``[B, A]``."""
+    opinions = functional.silu(w.first(hidden), inplace=True)
+    if shares is not None:
+        return (w.last(opinions) * shares).sum(0)
+    return torch.addmm(w.joint_bias, opinions.transpose(0, 1).flatten(1), w.joint)
+
+
+def _core(
+    w: CoreWeights, tokens: Tensor, shares: Tensor, dt: Tensor | float, state: State
+) -> tuple[Tensor, State]:
     """Output ``[B, output_dim]`` and the state of the joint memory."""
-    pooled = (tokens * tick.shares).sum(0, keepdim=True)
+    pooled = (tokens * shares).sum(0, keepdim=True)
     fused = functional.silu(w.projection(pooled), inplace=True)
     memory: State = {}
     if w.memory is not None:
-        hx = _flow(w.memory, fused, state['memory']['hx'].unsqueeze(0), tick.dt)
+        hx = _flow(w.memory, fused, state['memory']['hx'].unsqueeze(0), dt)
         fused, memory = torch.cat([fused, hx], -1), {'memory': {'hx': hx[0]}}
     return w.last(functional.silu(w.first(fused), inplace=True))[0], memory

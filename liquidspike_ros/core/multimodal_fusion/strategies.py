@@ -29,7 +29,14 @@ from .one_tick import run_tick, Tick, Ticked
 from .parts import Batch, Fused, FusionCore, FusionSizes, OutputHead
 from .side_by_side import group_key, structure
 from .state import State
-from .tick_weights import attention_layout, core_layout, encoder_layout, TickWeights, vote_layout
+from .tick_weights import (
+    attention_layout,
+    core_layout,
+    encoder_layout,
+    shares_of,
+    TickWeights,
+    vote_layout,
+)
 
 
 class EncodedFusion(nn.Module):
@@ -50,10 +57,16 @@ class EncodedFusion(nn.Module):
         return encode(self._encoders(), batch.features, present, state['encoders'], batch.dt,
                       self.kept)
 
-    def tick_weights(self) -> TickWeights | None:
-        """Weights for ``tick``; None where single ticks have to go through ``forward``."""
+    def tick_weights(self, owner: nn.Module, logits: Tensor) -> TickWeights | None:
+        """Weights for ``tick``; None where single ticks have to go through ``forward``.
+
+        Args:
+            owner: The module that the logits are a parameter of.
+            logits: Of the modalities' weights ``[M]``.
+        """
         encoders: Iterable[Any] = self.encoders._modules.values()
-        return self.kept.get(('tick', *map(structure, encoders)), [self], self._laid_out)
+        return self.kept.get(('tick', *map(structure, encoders)), [self],
+                             lambda: self._laid_out(logits), owner)
 
     def tick(self, w: TickWeights, tick: Tick, state: State, insight: bool) -> Ticked:
         """One tick the lean way, see ``one_tick``."""
@@ -63,14 +76,14 @@ class EncodedFusion(nn.Module):
         return {name: encoder for name, encoder in self.encoders._modules.items()
                 if isinstance(encoder, ModalityEncoder)}
 
-    def _laid_out(self) -> TickWeights | None:
+    def _laid_out(self, logits: Tensor) -> TickWeights | None:
         """Weights of the encoders alone; None if they do not all run side by side."""
         encoders = self._encoders()
         keys = {group_key(encoder) for encoder in encoders.values()}
         if len(keys) > 1 or None in keys or len(encoders) < len(self.encoders):
             return None
-        return TickWeights(encoders=encoder_layout(encoders), votes=None, levels=(), core=None,
-                           state_sizes=self.state_sizes)
+        return TickWeights(encoders=encoder_layout(encoders), shares=shares_of(logits), votes=None,
+                           levels=(), core=None, state_sizes=self.state_sizes)
 
     @property
     def state_sizes(self) -> dict[str, Any]:
@@ -100,12 +113,12 @@ class LateFusion(EncodedFusion):
         return Fused(output=self._vote(encoded.tokens, batch.weights), encoded=encoded,
                      state={'encoders': encoded.state})
 
-    def _laid_out(self) -> TickWeights | None:
-        w = super()._laid_out()
+    def _laid_out(self, logits: Tensor) -> TickWeights | None:
+        w = super()._laid_out(logits)
         heads = {name: head for name, head in self.heads.items() if type(head) is OutputHead}
         if w is None or len(heads) < len(self.heads):
             return None
-        return replace(w, votes=vote_layout(heads, self._encoders()))
+        return replace(w, votes=vote_layout(heads, self._encoders(), w.shares))
 
     def _vote(self, tokens: Tensor, weights: Tensor) -> Tensor:
         """All heads side by side: tokens ``[B, T, M, E]`` to the weighted sum of their outputs."""
@@ -143,8 +156,8 @@ class HybridFusion(LateFusion):
                      state={'encoders': encoded.state, **memory})
 
 
-    def _laid_out(self) -> TickWeights | None:
-        return _with_core(super()._laid_out(), [self.attention], [None], self.core)
+    def _laid_out(self, logits: Tensor) -> TickWeights | None:
+        return _with_core(super()._laid_out(logits), [self.attention], [None], self.core)
 
 
 class HierarchicalFusion(EncodedFusion):
@@ -180,8 +193,8 @@ class HierarchicalFusion(EncodedFusion):
                      state={'encoders': encoded.state, **memory})
 
 
-    def _laid_out(self) -> TickWeights | None:
-        return _with_core(super()._laid_out(), self.levels, self.groups.unbind(0), self.core)
+    def _laid_out(self, logits: Tensor) -> TickWeights | None:
+        return _with_core(super()._laid_out(logits), self.levels, self.groups.unbind(0), self.core)
 
 
 def _with_core(

@@ -75,11 +75,25 @@ class CoreWeights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VoteWeights:
+    """The modalities' own heads, from hidden state to output.
+
+    ``joint`` is the last layer of all heads with the shares in it, for when all of them vote.
+    """
+
+    first: Affine
+    last: Affine
+    joint: Tensor  # [M · hidden, output]
+    joint_bias: Tensor  # [output]
+
+
+@dataclass(frozen=True, kw_only=True)
 class TickWeights:
-    """All of a strategy; ``votes`` are the two layers of the modalities' own heads."""
+    """All of a strategy."""
 
     encoders: EncoderWeights
-    votes: tuple[Affine, Affine] | None
+    shares: Tensor  # [M, 1, 1] weight of each modality where all are there
+    votes: VoteWeights | None
     levels: tuple[AttentionWeights, ...]
     core: CoreWeights | None
     state_sizes: dict[str, Any]
@@ -92,13 +106,20 @@ class EarlyWeights:
     norm_eps: float | None  # of the adapters, as in ``EncoderWeights``
     adapters: Affine
     absent: Tensor  # [M, 1, E]: what stands for an absent modality
+    shares: Tensor  # [M, 1, 1] weight of each modality where all are there
+    factors: Tensor  # [M, 1, 1]: shares times their number
     shared: EncoderWeights
     first: Affine
     last: Affine
     state_sizes: dict[str, Any]
 
 
-def early_layout(fusion: EarlyFusion) -> EarlyWeights:
+def shares_of(logits: Tensor) -> Tensor:
+    """Weights of the modalities ``[M, 1, 1]`` from their logits ``[M]``, where all are there."""
+    return logits.softmax(-1).view(-1, 1, 1)
+
+
+def early_layout(fusion: EarlyFusion, logits: Tensor) -> EarlyWeights:
     """Lay out early fusion with adapters of equal size."""
     adapters = [adapter for adapter in fusion.adapters.values()
                 if isinstance(adapter, nn.Sequential)]
@@ -112,6 +133,7 @@ def early_layout(fusion: EarlyFusion) -> EarlyWeights:
             torch.stack([layer(norm.bias) if isinstance(norm, nn.LayerNorm) else layer.bias
                          for norm, layer in zip(norms, layers, strict=True)]).unsqueeze(1)),
         absent=torch.stack([fusion.tokens[name] for name in fusion.adapters]).unsqueeze(1),
+        shares=shares_of(logits), factors=shares_of(logits) * len(logits),
         shared=encoder_layout({'shared': fusion.shared}),
         first=laid_out(head['in'], head['in_bias']),
         last=laid_out(head['out'], head['out_bias']), state_sizes=fusion.state_sizes)
@@ -142,14 +164,16 @@ def liquid_layout(cell: CfC, w: Weights | None = None) -> LiquidWeights:
 
 
 def vote_layout(
-    heads: Mapping[str, OutputHead], encoders: Mapping[str, ModalityEncoder]
-) -> tuple[Affine, Affine]:
-    """Lay out the modalities' own heads, from hidden state to output."""
+    heads: Mapping[str, OutputHead], encoders: Mapping[str, ModalityEncoder], shares: Tensor
+) -> VoteWeights:
+    """Lay out the modalities' own heads, the readouts of the encoders in their first layers."""
     w = stack_weights(head.weights() for head in heads.values())
     readout = torch.stack([encoder.readout.weight for encoder in encoders.values()])
     bias = torch.stack([encoder.readout.bias for encoder in encoders.values()])
-    return (laid_out(w['in'] @ readout, w['in_bias'] + bias.unsqueeze(1) @ w['in'].mT),
-            laid_out(w['out'], w['out_bias']))
+    return VoteWeights(
+        first=laid_out(w['in'] @ readout, w['in_bias'] + bias.unsqueeze(1) @ w['in'].mT),
+        last=laid_out(w['out'], w['out_bias']), joint=(w['out'] * shares).mT.flatten(0, 1),
+        joint_bias=(w['out_bias'] * shares).sum((0, 1)))
 
 
 def attention_layout(
