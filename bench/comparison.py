@@ -43,7 +43,7 @@ class Section:
         about: What one call is.
         build: Makes the candidates, ``STOCK`` among them; called when the section's turn comes.
         share: Of ``--rounds``, for slow sections.
-        burst: Calls per turn; the first does not count if there are more.
+        burst: Calls per turn; see ``interleave``.
         measure: Adds to the rows what is not a duration.
     """
 
@@ -51,7 +51,7 @@ class Section:
     about: str
     build: Callable[[], Cases]
     share: float = 1.0
-    burst: int = 3
+    burst: int = 8
     measure: Callable[[Rows], None] | None = None
 
 

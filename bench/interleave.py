@@ -20,10 +20,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / 'bench/results'
+SETTLING = 3  # calls until a step of a millisecond is within 5 % of its lasting duration
 
 
 def interleaved(
-    cases: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3, burst: int = 3,
+    cases: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3, burst: int = 8,
     title: str = '',
 ) -> dict[str, dict[str, float]]:
     """Time every case in turn, ``rounds`` times over.
@@ -32,12 +33,14 @@ def interleaved(
         cases: What to time, by name.
         rounds: Turns per case.
         warm_up: Calls before the first turn.
-        burst: Calls per turn; the first refills the caches and does not count if there are more.
+        burst: Calls per turn. The first ``SETTLING`` refill the caches from what the others left
+            there and do not count if there are more.
         title: Stands before the progress bar, which is shown on terminals only.
 
     Returns:
-        ``median_ms``, ``best_ms`` and ``cpu_ms`` by name: the last is the median of the processor
-        time of all threads, to which waiting on a busy machine adds nothing.
+        ``median_ms``, ``best_ms``, ``cpu_ms`` and ``first_ms`` by name: ``cpu_ms`` is the median of
+        the processor time of all threads, to which waiting on a busy machine adds nothing,
+        ``first_ms`` that of the first call of a turn, which finds the caches full of others' data.
     """
     from tqdm import tqdm  # here: the scripts for GPU machines time by themselves, without it
 
@@ -49,17 +52,22 @@ def interleaved(
             raise RuntimeError(f'{title or "case"}: {name!r} does not run: {error}') from error
     spent: dict[str, list[float]] = {name: [] for name in cases}
     used: dict[str, list[float]] = {name: [] for name in cases}
+    first: dict[str, list[float]] = {name: [] for name in cases}
+    unsettled = SETTLING if burst > SETTLING else 0
     for _ in tqdm(range(rounds), title, leave=False, disable=None, unit='round'):
         for name, call in cases.items():
             for k in range(burst):
                 begin, begin_cpu = time.perf_counter(), time.process_time()
                 call()
                 end_cpu, end = time.process_time(), time.perf_counter()
-                if k or burst == 1:
+                if k == 0:
+                    first[name].append(1e3 * (end - begin))
+                if k >= unsettled:
                     spent[name].append(1e3 * (end - begin))
                     used[name].append(1e3 * (end_cpu - begin_cpu))
     return {name: {'median_ms': float(np.median(times)), 'best_ms': min(times),
-                   'cpu_ms': float(np.median(used[name]))}
+                   'cpu_ms': float(np.median(used[name])),
+                   'first_ms': float(np.median(first[name]))}
             for name, times in spent.items()}
 
 
@@ -120,13 +128,14 @@ class Neighbours:
 
 
 def print_rows(rows: Mapping[str, Mapping[str, float]], base: str) -> None:
-    """A table of medians, and how many times faster than ``base`` each is."""
-    print(f'{"":36s}{"median":>10s}{"best":>10s}{"cpu":>10s}{"vs " + base:>14s}{"cpu":>10s}')
+    """A table of durations, and how many times faster than ``base`` each is."""
+    keys = ('median_ms', 'best_ms', 'cpu_ms', 'first_ms')
+    print(f'{"":36s}{"median":>10s}{"best":>10s}{"cpu":>10s}{"first":>10s}{"vs " + base:>13s}'
+          f'{"cpu":>9s}{"first":>9s}')
     for name, row in rows.items():
-        print(f'{name:36s}{row["median_ms"]:7.3f} ms{row["best_ms"]:7.3f} ms'
-              f'{row["cpu_ms"]:7.3f} ms'
-              f'{rows[base]["median_ms"] / row["median_ms"]:12.2f}×'
-              f'{rows[base]["cpu_ms"] / row["cpu_ms"]:8.2f}×', flush=True)
+        median, cpu, first = (rows[base][key] / row[key] for key in keys if key != 'best_ms')
+        print(f'{name:36s}' + ''.join(f'{row[key]:7.3f} ms' for key in keys)
+              + f'{median:12.2f}×{cpu:8.2f}×{first:8.2f}×', flush=True)
 
 
 def write(name: str, rows: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> None:

@@ -19,6 +19,7 @@ _VERSION = attrgetter('_version')
 
 
 class _Entry(NamedTuple):
+    depends: Any
     tables: list[Collection[Any]]  # parameters, buffers and parts of modules, as they are now
     contents: list[Any]  # what these were
     tensors: list[Tensor]
@@ -37,7 +38,7 @@ class KeptWeights:
 
     def get(
         self, key: Any, modules: Iterable[nn.Module], build: Callable[[], Kept],
-        owner: nn.Module | None = None,
+        owner: nn.Module | None = None, depends: Any = None,
     ) -> Kept:
         """What ``build`` makes of the tensors of ``modules``.
 
@@ -49,15 +50,16 @@ class KeptWeights:
             modules: Whose parameters and buffers the weights depend on.
             build: Makes the weights.
             owner: Whose own parameters count too; those of its parts do not.
+            depends: What else they depend on, compared by value.
         """
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return build()
         entry = self._entries.get(key)
-        if entry is not None and _holds(entry):
+        if entry is not None and entry.depends == depends and _holds(entry):
             result: Kept = entry.result
             return result
         result = build()
-        entry = _enter(modules, owner, result)
+        entry = _enter(modules, owner, depends, result)
         if entry is not None:
             self._entries[key] = entry
         return result
@@ -78,7 +80,7 @@ class FrozenWeights(KeptWeights):
 
     def get(
         self, key: Any, modules: Iterable[nn.Module], build: Callable[[], Kept],
-        owner: nn.Module | None = None,
+        owner: nn.Module | None = None, depends: Any = None,
     ) -> Kept:
         """What ``build`` made the first time."""
         if key not in self._built:
@@ -102,7 +104,7 @@ def _holds(entry: _Entry) -> bool:
 
 
 def _enter(
-    modules: Iterable[nn.Module], owner: nn.Module | None, result: Any
+    modules: Iterable[nn.Module], owner: nn.Module | None, depends: Any, result: Any
 ) -> _Entry | None:
     """What ``result`` was made from; None where changes could not be noticed."""
     parts = [part for module in modules for part in module.modules()]
@@ -120,7 +122,7 @@ def _enter(
         return None
     ends = [tensor.detach().view(-1)[-1:].numpy().data.cast('B')
             for tensor in tensors if tensor.numel()]
-    return _Entry(tables, contents, tensors, [*map(_ADDRESS, tensors)],
+    return _Entry(depends, tables, contents, tensors, [*map(_ADDRESS, tensors)],
                   [*map(_VERSION, tensors)], ends, b''.join(ends), result)
 
 

@@ -32,10 +32,13 @@ def _integrate(
     return torch.stack(rates), potential.mul_(threshold)
 
 
-def _hold(drive: Tensor, potential: Tensor, beta: Tensor, one: Tensor, num_steps: int) -> Tensor:
+def _hold(
+    drive: Tensor, potential: Tensor, beta: Tensor, one: Tensor, num_steps: int,
+    scratch: Scratch | None = None,
+) -> Tensor:
     """Rates of one tick; moves ``potential`` on in place."""
-    spikes = drive.new_empty(num_steps, *drive.shape)
-    fired = spikes.unbind(0)
+    spikes, fired = (_rows(drive, num_steps) if scratch is None else
+                     scratch.take(drive, num_steps))
     reset = torch.gt(potential, one, out=fired[-1])
     # Handles once: at a batch of one the loop is nothing but the overhead of its calls.
     addcmul, gt, subtract = torch.addcmul, torch.gt, potential.sub_
@@ -43,12 +46,43 @@ def _hold(drive: Tensor, potential: Tensor, beta: Tensor, one: Tensor, num_steps
         addcmul(drive, potential, beta, out=potential)
         subtract(reset)
         reset = gt(potential, one, out=row)
-    return spikes.mean(0)
+    rates = spikes.mean(0)
+    if scratch is not None:
+        scratch.put_back(spikes, fired)
+    return rates
+
+
+Rows = tuple[Tensor, tuple[Tensor, ...]]  # spikes of one tick, and the same step by step
+
+
+def _rows(like: Tensor, num_steps: int) -> Rows:
+    spikes = like.new_empty(num_steps, *like.shape)
+    return spikes, spikes.unbind(0)
+
+
+class Scratch:
+    """Memory for the spikes of one tick, used again at the next: 32 views take their time.
+
+    Holds nothing that outlives a tick. Two threads never get the same.
+    """
+
+    def __init__(self) -> None:
+        self._free: dict[Any, Rows] = {}
+
+    def take(self, like: Tensor, num_steps: int) -> Rows:
+        """Rows of the shape and kind of ``like``, their content undefined."""
+        # What was made in inference mode may not be written to outside of it.
+        rows = self._free.pop((like.shape, like.dtype, like.is_inference(), num_steps), None)
+        return _rows(like, num_steps) if rows is None else rows
+
+    def put_back(self, spikes: Tensor, fired: tuple[Tensor, ...]) -> None:
+        """Give back what was taken."""
+        self._free[fired[0].shape, spikes.dtype, spikes.is_inference(), len(fired)] = spikes, fired
 
 
 def held_rates(
     current: Tensor, membrane: Tensor, beta: Tensor, threshold: Tensor | None, one: Tensor,
-    num_steps: int,
+    num_steps: int, scratch: Scratch,
 ) -> Tensor:
     """``spike_rates`` of one tick without gradients, in place.
 
@@ -59,13 +93,14 @@ def held_rates(
         threshold: Firing threshold, broadcast likewise; None for 1.
         one: Ones of the shape of ``beta``.
         num_steps: Spike steps.
+        scratch: The same at every tick.
 
     Returns:
         Share of steps with a spike ``[…, N]``.
     """
     if threshold is None:
-        return _hold(current, membrane, beta, one, num_steps)
-    rates = _hold(current.div_(threshold), membrane.div_(threshold), beta, one, num_steps)
+        return _hold(current, membrane, beta, one, num_steps, scratch)
+    rates = _hold(current.div_(threshold), membrane.div_(threshold), beta, one, num_steps, scratch)
     membrane.mul_(threshold)
     return rates
 

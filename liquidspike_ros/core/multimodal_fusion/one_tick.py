@@ -7,7 +7,8 @@ few rows. ``M`` modalities come first in every shape.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -52,7 +53,7 @@ class Ticked(NamedTuple):
         output: ``[B, output_dim]``.
         tokens: Features of the modalities ``[M, B, E]``, if asked for.
         rates: Spike rates ``[populations, B, N]``.
-        attention: ``[B, heads, M, M]``, if there is any.
+        attention: ``[B, heads, M, M]``, if there is any and it was asked for.
         state: Afterwards.
     """
 
@@ -65,10 +66,11 @@ class Ticked(NamedTuple):
 
 def lean(like: Tensor) -> bool:
     """Whether single ticks of a network with parameters like this may run here."""
-    return (not torch.is_grad_enabled() and like.device.type == 'cpu'
-            and like.dtype in (torch.float32, torch.float64)
-            and not torch.compiler.is_compiling()
-            and not torch.is_autocast_enabled('cpu'))
+    return (not torch.is_grad_enabled() and like.is_cpu and like.dtype in _PRECISIONS
+            and not torch.compiler.is_compiling() and not torch.is_autocast_enabled('cpu'))
+
+
+_PRECISIONS = (torch.float32, torch.float64)
 
 
 def run_tick(w: TickWeights, tick: Tick, state: State, insight: bool) -> Ticked:
@@ -97,6 +99,8 @@ def run_tick(w: TickWeights, tick: Tick, state: State, insight: bool) -> Ticked:
         voted = _vote(w.votes, hidden, tick.shares)
         output = voted if output is None else output + voted
     assert output is not None
+    if attention is not None and insight:
+        attention = attention.unflatten(0, (-1, w.levels[-1].num_heads))
     return Ticked(output=output, tokens=tokens, rates=rates, attention=attention, state=after)
 
 
@@ -136,12 +140,19 @@ def encode_tick(
     drive = w.current(x)
     if tick.present is not None:
         drive = torch.where(tick.present, drive, w.silent)
-    rates = held_rates(drive.sigmoid_(), membrane, w.beta, w.threshold, w.one, w.steps)
+    rates = held_rates(drive.sigmoid_(), membrane, w.beta, w.threshold, w.one, w.steps, w.scratch)
     hidden = _flow(w.liquid, rates, torch.stack([states[name]['hx'] for name in names]), tick.dt)
     after: dict[str, State] = {
-        name: {'membrane': membrane.select(0, index), 'hx': hidden.select(0, index)}
-        for index, name in enumerate(names)}
+        name: {'membrane': potential, 'hx': hx}
+        for name, potential, hx in zip(names, _apart(membrane), _apart(hidden), strict=True)}
     return rates, hidden, after
+
+
+def _apart(stacked: Tensor) -> Iterable[Tensor]:
+    """``[M, B, N]`` by modality, each to be written to by whoever gets it."""
+    if stacked.is_inference():  # and thus never seen by autograd, which forbids it of such views
+        return stacked.unbind(0)
+    return map(stacked.select, repeat(0), range(len(stacked)))
 
 
 def _flow(w: LiquidWeights, x: Tensor, hx: Tensor, dt: Tensor | float) -> Tensor:
@@ -153,7 +164,7 @@ def _flow(w: LiquidWeights, x: Tensor, hx: Tensor, dt: Tensor | float) -> Tensor
 def _attend(
     w: AttentionWeights, tokens: Tensor, present: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Tokens ``[M, B, E]`` and attention ``[B, heads, M, M]``."""
+    """Tokens ``[M, B, E]`` and attention ``[B · heads, M, M]``."""
     count, batch, width = tokens.shape
     rows = tokens.reshape(1, count * batch, width)
     parts = w.projection(rows.expand(3 * w.num_heads, -1, -1))
@@ -163,18 +174,18 @@ def _attend(
     query, key, value = parts.chunk(3)  # [B · heads, M, head_dim]
     scores = torch.bmm(query, key.mT)
     allowed = w.groups if present is None else _allowed(present, w.groups)
-    shape = (batch, w.num_heads, count, count)
     if allowed is None:
         attention = scores.softmax(-1)
     else:
+        scores = scores.unflatten(0, (batch, w.num_heads))
         # The lowest finite score, not −inf: a row without any key would be NaN.
-        scores = torch.where(allowed, scores.view(shape), torch.finfo(scores.dtype).min)
+        scores = torch.where(allowed, scores, torch.finfo(scores.dtype).min)
         attention = torch.where(allowed, scores.softmax(-1), 0.0).flatten(0, 1)
     attended = torch.bmm(attention, value).view(batch, -1, count, w.head_dim)
     attended = w.output(attended.permute(2, 0, 1, 3).reshape(1, count * batch, -1))
     weight, bias, eps = w.norm
     tokens = torch.layer_norm(tokens + attended.reshape(tokens.shape), (width,), weight, bias, eps)
-    return tokens, attention.view(shape)
+    return tokens, attention
 
 
 def _allowed(present: Tensor, groups: Tensor | None) -> Tensor:

@@ -65,8 +65,8 @@ class EncodedFusion(nn.Module):
             logits: Of the modalities' weights ``[M]``.
         """
         encoders: Iterable[Any] = self.encoders._modules.values()
-        return self.kept.get(('tick', *map(structure, encoders)), [self],
-                             lambda: self._laid_out(logits), owner)
+        return self.kept.get('tick', [self], lambda: self._laid_out(logits), owner,
+                             [*map(structure, encoders)])
 
     def tick(self, w: TickWeights, tick: Tick, state: State, insight: bool) -> Ticked:
         """One tick the lean way, see ``one_tick``."""

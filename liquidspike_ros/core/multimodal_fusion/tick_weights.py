@@ -17,6 +17,7 @@ from torch import nn, Tensor
 from ..kept_weights import stack_weights, Weights
 from ..liquid import CfC
 from ..products import Affine, laid_out
+from ..spike_rates import Scratch
 from .side_by_side import stacked_weights
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class EncoderWeights:
     threshold: Tensor | None  # [M, 1, N]; None where it is 1 throughout
     one: Tensor  # [M, 1, N]
     steps: int
-    surrogate: str
+    scratch: Scratch
     liquid: LiquidWeights
     readout: Affine
 
@@ -149,8 +150,8 @@ def encoder_layout(encoders: Mapping[str, ModalityEncoder]) -> EncoderWeights:
         norm_eps=getattr(first.norm, 'eps', None),
         current=laid_out(w['current'], w['current_bias']), silent=w['silent'],
         beta=w['beta'].contiguous(), threshold=None if unit else w['threshold'],
-        one=torch.ones_like(w['beta']), steps=first.num_spike_steps,
-        surrogate=first.population.surrogate, liquid=liquid_layout(liquid, w),
+        one=torch.ones_like(w['beta']), steps=first.num_spike_steps, scratch=Scratch(),
+        liquid=liquid_layout(liquid, w),
         readout=laid_out(w['readout'], w['readout_bias']))
 
 
