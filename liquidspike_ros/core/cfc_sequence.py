@@ -64,9 +64,9 @@ def solve(
     Returns:
         Hidden state ``[M, B, H]``.
     """
-    units = values.shape[-1] // 4
-    values.narrow(-1, 0, 2 * units).tanh_()
-    start, end, time_a, gate = values.split(units, -1)
+    start, end, time_a, gate = values.chunk(4, -1)
+    start.tanh_()
+    end.tanh_()
     if isinstance(span, Tensor):
         gate.addcmul_(time_a, span).sigmoid_()
     else:
