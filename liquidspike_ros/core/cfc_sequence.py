@@ -14,6 +14,7 @@ walking back through time takes two products and two multiplications a tick.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -64,7 +65,14 @@ def solve(
     Returns:
         Hidden state ``[M, B, H]``.
     """
-    start, end, time_a, gate = values.chunk(4, -1)
+    return solve_heads(values.chunk(4, -1), span, gated, out)
+
+
+def solve_heads(
+    heads: Sequence[Tensor], span: Tensor | float, gated: bool, out: Tensor | None = None
+) -> Tensor:
+    """``solve`` for the four heads one by one, each ``[M, B, H]``."""
+    start, end, time_a, gate = heads
     start.tanh_()
     end.tanh_()
     if isinstance(span, Tensor):

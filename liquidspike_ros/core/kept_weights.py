@@ -38,7 +38,7 @@ class KeptWeights:
 
     def get(
         self, key: Any, modules: Iterable[nn.Module], build: Callable[[], Kept],
-        owner: nn.Module | None = None, depends: Any = None,
+        owner: nn.Module | None = None, depends: Callable[[], Any] | None = None,
     ) -> Kept:
         """What ``build`` makes of the tensors of ``modules``.
 
@@ -50,16 +50,16 @@ class KeptWeights:
             modules: Whose parameters and buffers the weights depend on.
             build: Makes the weights.
             owner: Whose own parameters count too; those of its parts do not.
-            depends: What else they depend on, compared by value.
+            depends: Gives what else they depend on, compared by value.
         """
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return build()
-        entry = self._entries.get(key)
-        if entry is not None and entry.depends == depends and _holds(entry):
+        entry, now = self._entries.get(key), None if depends is None else depends()
+        if entry is not None and entry.depends == now and _holds(entry):
             result: Kept = entry.result
             return result
         result = build()
-        entry = _enter(modules, owner, depends, result)
+        entry = _enter(modules, owner, now, result)
         if entry is not None:
             self._entries[key] = entry
         return result
@@ -80,7 +80,7 @@ class FrozenWeights(KeptWeights):
 
     def get(
         self, key: Any, modules: Iterable[nn.Module], build: Callable[[], Kept],
-        owner: nn.Module | None = None, depends: Any = None,
+        owner: nn.Module | None = None, depends: Callable[[], Any] | None = None,
     ) -> Kept:
         """What ``build`` made the first time."""
         if key not in self._built:

@@ -40,11 +40,26 @@ class Affine(NamedTuple):
         """``I``."""
         return self.weight.shape[2 if self.columns else 1]
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """``[M, R, I]`` -> ``[M, R, O]``."""
+    def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        """``[M, R, I]`` -> ``[M, R, O]``.
+
+        Args:
+            x: The rows.
+            out: From ``results`` of so many rows; it becomes the result.
+        """
         if self.columns:
+            if out is not None:
+                torch.baddbmm(self.bias, self.weight, x.mT, out=out.mT)
+                return out
             return torch.baddbmm(self.bias, self.weight, x.mT).mT
-        return torch.baddbmm(self.bias, x, self.weight)
+        return torch.baddbmm(self.bias, x, self.weight, out=out)
+
+    def results(self, rows: int) -> Tensor:
+        """Memory for a result ``[M, rows, O]``, laid out as the product makes it."""
+        layers, first, second = self.weight.shape
+        if self.columns:
+            return self.weight.new_empty(layers, first, rows).mT
+        return self.weight.new_empty(layers, rows, second)
 
 
 def laid_out(weight: Tensor, bias: Tensor) -> Affine:

@@ -8,6 +8,7 @@ is all that is kept for the gradient, and nothing at all where none is wanted.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .neurons import SpikeGradient
+from .scratch import Scratch
 
 
 def _integrate(
@@ -37,8 +39,8 @@ def _hold(
     scratch: Scratch | None = None,
 ) -> Tensor:
     """Rates of one tick; moves ``potential`` on in place."""
-    spikes, fired = (_rows(drive, num_steps) if scratch is None else
-                     scratch.take(drive, num_steps))
+    rows = partial(_rows, drive, num_steps)
+    spikes, fired = rows() if scratch is None else scratch.take(drive, rows)
     reset = torch.gt(potential, one, out=fired[-1])
     # Handles once: at a batch of one the loop is nothing but the overhead of its calls.
     addcmul, gt, subtract = torch.addcmul, torch.gt, potential.sub_
@@ -48,36 +50,14 @@ def _hold(
         reset = gt(potential, one, out=row)
     rates = spikes.mean(0)
     if scratch is not None:
-        scratch.put_back(spikes, fired)
+        scratch.put_back(drive, (spikes, fired))
     return rates
 
 
-Rows = tuple[Tensor, tuple[Tensor, ...]]  # spikes of one tick, and the same step by step
-
-
-def _rows(like: Tensor, num_steps: int) -> Rows:
+def _rows(like: Tensor, num_steps: int) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Spikes of one tick, and the same step by step."""
     spikes = like.new_empty(num_steps, *like.shape)
     return spikes, spikes.unbind(0)
-
-
-class Scratch:
-    """Memory for the spikes of one tick, used again at the next: 32 views take their time.
-
-    Holds nothing that outlives a tick. Two threads never get the same.
-    """
-
-    def __init__(self) -> None:
-        self._free: dict[Any, Rows] = {}
-
-    def take(self, like: Tensor, num_steps: int) -> Rows:
-        """Rows of the shape and kind of ``like``, their content undefined."""
-        # What was made in inference mode may not be written to outside of it.
-        rows = self._free.pop((like.shape, like.dtype, like.is_inference(), num_steps), None)
-        return _rows(like, num_steps) if rows is None else rows
-
-    def put_back(self, spikes: Tensor, fired: tuple[Tensor, ...]) -> None:
-        """Give back what was taken."""
-        self._free[fired[0].shape, spikes.dtype, spikes.is_inference(), len(fired)] = spikes, fired
 
 
 def held_rates(
@@ -93,7 +73,7 @@ def held_rates(
         threshold: Firing threshold, broadcast likewise; None for 1.
         one: Ones of the shape of ``beta``.
         num_steps: Spike steps.
-        scratch: The same at every tick.
+        scratch: The same at every tick, for this number of steps.
 
     Returns:
         Share of steps with a spike ``[…, N]``.

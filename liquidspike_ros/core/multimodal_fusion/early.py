@@ -86,7 +86,7 @@ class EarlyFusion(nn.Module):
     def tick_weights(self, owner: nn.Module, logits: Tensor) -> EarlyWeights | None:
         """Weights for ``tick``; see ``EncodedFusion``."""
         return self.kept.get('tick', [self], lambda: self._laid_out(logits), owner,
-                             structure(self.shared))
+                             lambda: structure(self.shared))
 
     def _laid_out(self, logits: Tensor) -> EarlyWeights | None:
         alike = type(self.shared) is ModalityEncoder and group_key(self.shared) is not None

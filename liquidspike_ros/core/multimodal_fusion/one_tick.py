@@ -8,6 +8,7 @@ few rows. ``M`` modalities come first in every shape.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import repeat
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..cfc_sequence import solve
+from ..cfc_sequence import solve_heads
 from ..spike_rates import held_rates
 from .state import State
 from .tick_weights import (
@@ -157,8 +158,17 @@ def _apart(stacked: Tensor) -> Iterable[Tensor]:
 
 def _flow(w: LiquidWeights, x: Tensor, hx: Tensor, dt: Tensor | float) -> Tensor:
     """Hidden states ``[M, B, H]`` after a tick with input ``[M, B, I]``."""
-    backbone = w.first(torch.cat([x, hx], -1)).tanh_()
-    return solve(w.heads(backbone), dt * w.dt_scale, w.gated)
+    values, heads = buffers = w.scratch.take(hx, partial(_heads, w, hx))
+    w.heads(w.first(torch.cat([x, hx], -1)).tanh_(), out=values)
+    result = solve_heads(heads, dt * w.dt_scale, w.gated)
+    w.scratch.put_back(hx, buffers)
+    return result
+
+
+def _heads(w: LiquidWeights, hx: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Memory for the four heads together, and the same one by one."""
+    values = w.heads.results(hx.shape[1])
+    return values, values.chunk(4, -1)
 
 
 def _attend(
@@ -166,13 +176,11 @@ def _attend(
 ) -> tuple[Tensor, Tensor]:
     """Tokens ``[M, B, E]`` and attention ``[B · heads, M, M]``."""
     count, batch, width = tokens.shape
-    rows = tokens.reshape(1, count * batch, width)
-    parts = w.projection(rows.expand(3 * w.num_heads, -1, -1))
-    if batch > 1:
-        parts = parts.unflatten(1, (count, batch)).unflatten(0, (3, w.num_heads))
-        parts = parts.permute(0, 3, 1, 2, 4).flatten(0, 2)
-    query, key, value = parts.chunk(3)  # [B · heads, M, head_dim]
-    scores = torch.bmm(query, key.mT)
+    buffers = w.scratch.take(tokens, partial(_attention_memory, w, tokens))
+    w.projection(tokens.reshape(1, count * batch, width).expand(3 * w.num_heads, -1, -1),
+                 out=buffers.parts)
+    query, key, value = buffers.heads if batch == 1 else _per_row(w, buffers.parts, count)
+    scores = torch.bmm(query, key)
     allowed = w.groups if present is None else _allowed(present, w.groups)
     if allowed is None:
         attention = scores.softmax(-1)
@@ -181,11 +189,44 @@ def _attend(
         # The lowest finite score, not −inf: a row without any key would be NaN.
         scores = torch.where(allowed, scores, torch.finfo(scores.dtype).min)
         attention = torch.where(allowed, scores.softmax(-1), 0.0).flatten(0, 1)
-    attended = torch.bmm(attention, value).view(batch, -1, count, w.head_dim)
-    attended = w.output(attended.permute(2, 0, 1, 3).reshape(1, count * batch, -1))
+    torch.bmm(attention, value, out=buffers.attended)
+    attended = w.output(buffers.by_token.reshape(1, count * batch, -1))
+    w.scratch.put_back(tokens, buffers)
     weight, bias, eps = w.norm
     tokens = torch.layer_norm(tokens + attended.reshape(tokens.shape), (width,), weight, bias, eps)
     return tokens, attention
+
+
+class _Attention(NamedTuple):
+    """Memory for one level of attention, and the views into it.
+
+    Attributes:
+        parts: Queries, keys and values of all heads ``[3 · heads, M · B, head_dim]``.
+        heads: Queries, keys transposed, and values of a batch of one.
+        attended: ``[B · heads, M, head_dim]``.
+        by_token: The same as ``[M, B, heads, head_dim]``.
+    """
+
+    parts: Tensor
+    heads: tuple[Tensor, Tensor, Tensor]
+    attended: Tensor
+    by_token: Tensor
+
+
+def _attention_memory(w: AttentionWeights, tokens: Tensor) -> _Attention:
+    count, batch, _ = tokens.shape
+    parts = w.projection.results(count * batch)
+    query, key, value = parts.chunk(3)
+    attended = tokens.new_empty(batch * w.num_heads, count, w.head_dim)
+    by_token = attended.unflatten(0, (batch, w.num_heads)).permute(2, 0, 1, 3)
+    return _Attention(parts, (query, key.mT, value), attended, by_token)
+
+
+def _per_row(w: AttentionWeights, parts: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys transposed, and values ``[B · heads, …]`` of more than one row."""
+    parts = parts.unflatten(1, (count, -1)).unflatten(0, (3, w.num_heads))
+    query, key, value = parts.permute(0, 3, 1, 2, 4).flatten(1, 2).unbind(0)
+    return query, key.mT, value
 
 
 def _allowed(present: Tensor, groups: Tensor | None) -> Tensor:

@@ -66,7 +66,7 @@ class EncodedFusion(nn.Module):
         """
         encoders: Iterable[Any] = self.encoders._modules.values()
         return self.kept.get('tick', [self], lambda: self._laid_out(logits), owner,
-                             [*map(structure, encoders)])
+                             lambda: [*map(structure, encoders)])
 
     def tick(self, w: TickWeights, tick: Tick, state: State, insight: bool) -> Ticked:
         """One tick the lean way, see ``one_tick``."""

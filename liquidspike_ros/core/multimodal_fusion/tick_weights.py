@@ -17,7 +17,7 @@ from torch import nn, Tensor
 from ..kept_weights import stack_weights, Weights
 from ..liquid import CfC
 from ..products import Affine, laid_out
-from ..spike_rates import Scratch
+from ..scratch import Scratch
 from .side_by_side import stacked_weights
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class LiquidWeights:
     heads: Affine
     dt_scale: float
     gated: bool
+    scratch: Scratch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,7 @@ class AttentionWeights:
     num_heads: int
     head_dim: int
     groups: Tensor | None  # [M, M] who may attend to whom; None if everybody
+    scratch: Scratch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +163,7 @@ def liquid_layout(cell: CfC, w: Weights | None = None) -> LiquidWeights:
     return LiquidWeights(
         first=laid_out(torch.cat([w['input'], w['recurrent']], -1), w['offset']),
         heads=laid_out(w['heads'], w['bias']), dt_scale=cell.dt_scale,
-        gated=cell.mode == 'default')
+        gated=cell.mode == 'default', scratch=Scratch())
 
 
 def vote_layout(
@@ -194,7 +196,7 @@ def attention_layout(
                         attention.output.bias.view(1, 1, -1)),
         norm=(norm.weight, norm.bias, norm.eps), num_heads=attention.num_heads,
         head_dim=attention.head_dim,
-        groups=None if groups is None or bool(groups.all()) else groups)
+        groups=None if groups is None or bool(groups.all()) else groups, scratch=Scratch())
 
 
 def core_layout(core: FusionCore) -> CoreWeights:
