@@ -12,6 +12,7 @@ from stock_build import bare_products, KINDS, StockBuild
 import torch
 from torch import nn
 
+from liquidspike_ros.control.deployment import deployed_copy
 from liquidspike_ros.core.multimodal_fusion import MultiModalFusionNetwork
 
 SIZES = {
@@ -71,4 +72,6 @@ def candidates(size: dict[str, int], strategies: list[str]) -> dict[str, Callabl
         cases[named(kind)] = ticking(stock_core(**size, kind=kind).eval().step, inputs)
     for strategy in strategies:
         cases[f'ours, {strategy}'] = ticking(ours(**size, strategy=strategy).step, inputs)
+    deployed = deployed_copy(ours(**size), torch.device('cpu'))  # as PolicyRuntime has it
+    cases['ours, hybrid, deployed'] = ticking(deployed.step, inputs)
     return cases
