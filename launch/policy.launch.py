@@ -3,7 +3,7 @@
 # ruff: noqa: I001 (this folder's name makes ruff take the package `launch` for one of ours)
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
@@ -21,11 +21,13 @@ ARGUMENTS = {
     'model': (
         PathJoinSubstitution([FindPackageShare('liquidspike_ros'), 'models', 'beacon']),
         'Folder of the checkpoint'),
-    'device': ('auto', 'auto, cpu, cuda or cuda:N'),
+    'device': ('', 'auto, cpu, cuda or cuda:N; empty: as in params_file'),
     'namespace': ('', 'Namespace of the node and its relative topics'),
-    'use_sim_time': ('false', 'Follow /clock'),
-    'auto_start': ('true', 'Configure and activate by itself; false under a lifecycle manager'),
-    'auto_arm': ('false', 'Arm by itself once the inputs are healthy'),
+    'use_sim_time': ('', 'Follow /clock; empty: as in params_file, else false'),
+    'auto_start': ('', 'Configure and activate by itself, false under a lifecycle manager; '
+                       'empty: as in params_file, else true'),
+    'auto_arm': ('', 'Arm by itself once the inputs are healthy; empty: as in params_file, '
+                     'else false'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
 }
 
@@ -38,10 +40,14 @@ def text(name):
     return ParameterValue(LaunchConfiguration(name), value_type=str)
 
 
-def generate_launch_description():
-    arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
-                 for name, (default, description) in ARGUMENTS.items()]
-    policy = LifecycleNode(
+def given(context, parameters):
+    """Those whose argument says something: the last in the list wins, so the others stay out."""
+    return {name: value for name, value in parameters.items()
+            if LaunchConfiguration(name).perform(context)}
+
+
+def policy_node(context):
+    return [LifecycleNode(
         package='liquidspike_ros',
         executable='policy_node',
         name='policy',
@@ -49,18 +55,23 @@ def generate_launch_description():
         parameters=[
             LaunchConfiguration('robot_file'),
             LaunchConfiguration('params_file'),
-            {
+            given(context, {
                 'model': text('model'),
                 'device': text('device'),
                 'use_sim_time': boolean('use_sim_time'),
                 'auto_start': boolean('auto_start'),
                 'auto_arm': boolean('auto_arm'),
-            },
+            }),
         ],
         arguments=['--ros-args', '--log-level', ['policy:=', LaunchConfiguration('log_level')]],
         output='screen',
         emulate_tty=True,
         # Zeros go out for 200 ms after SIGINT; launch must not get impatient.
         sigterm_timeout='5',
-    )
-    return LaunchDescription([*arguments, policy])
+    )]
+
+
+def generate_launch_description():
+    arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
+                 for name, (default, description) in ARGUMENTS.items()]
+    return LaunchDescription([*arguments, OpaqueFunction(function=policy_node)])

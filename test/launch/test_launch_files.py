@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 from pathlib import Path
 import re
 import shutil
+import signal
 import subprocess
 from typing import Any
 
@@ -53,6 +55,20 @@ def test_every_parameter_that_a_launch_file_sets_is_declared(path: Path):
                 assert {ast.literal_eval(key) for key in part.keys if key} <= declared
 
 
+def test_what_the_parameter_file_says_is_not_overruled_by_a_default():
+    arguments = next(node.value for node in ast.parse(
+        (ROOT / 'launch' / 'policy.launch.py').read_text()).body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == 'ARGUMENTS')
+    assert isinstance(arguments, ast.Dict)
+    defaults = {ast.literal_eval(key): value.elts[0]
+                for key, value in zip(arguments.keys, arguments.values, strict=True)
+                if key and isinstance(value, ast.Tuple)}
+    shared = {item.name for item in option_declarations(PolicyOptions())} & defaults.keys()
+    assert {'device', 'auto_start', 'auto_arm'} <= shared
+    for name in (shared | {'use_sim_time'}) - {'model'}:  # a policy is always named, by launch
+        assert ast.literal_eval(defaults[name]) == '', name
+
+
 @pytest.fixture
 def load() -> Any:
     """The launch description of a file, where ROS's launch and this package are installed."""
@@ -94,15 +110,36 @@ def test_defaults_resolve_to_files_that_are_there(load: Any, path: Path):
                 assert Path(value).is_file(), f'{action.name}: {value}'
 
 
-@pytest.mark.dds
-@pytest.mark.slow
-def test_a_launched_node_that_cannot_start_says_why(load: Any):
+def launch_policy(*arguments: str) -> str:
+    """What ``ros2 launch`` prints for a policy node that ends by itself."""
     program = shutil.which('ros2')
     if program is None:
         pytest.skip('there is no ros2 command')
-    done = subprocess.run([program, 'launch', str(ROOT / 'launch' / 'policy.launch.py'),
-                           'model:=/nowhere/at_all'],
-                          capture_output=True, text=True, timeout=120, check=False)
-    output = done.stdout + done.stderr
+    process = subprocess.Popen(
+        [program, 'launch', str(ROOT / 'launch' / 'policy.launch.py'), *arguments], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        return process.communicate(timeout=60)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # the node too, not only who launched it
+        pytest.fail(f'still running:\n{process.communicate()[0]}')
+
+
+@pytest.mark.dds
+@pytest.mark.slow
+def test_a_launched_node_that_cannot_start_says_why(load: Any):
+    output = launch_policy('model:=/nowhere/at_all')
     assert 'policy_node: error: /nowhere/at_all' in output
     assert 'exit code 1' in output
+
+
+@pytest.mark.dds
+@pytest.mark.slow
+@pytest.mark.parametrize(('arguments', 'device'), [
+    ([], 'of_the_file'), (['device:=of_the_argument'], 'of_the_argument')])
+def test_an_argument_goes_before_the_parameter_file_and_silence_does_not(
+        load: Any, tmp_path: Path, arguments: list[str], device: str):
+    file = tmp_path / 'policy.yaml'
+    file.write_text('/**/policy: {ros__parameters: {device: of_the_file}}')
+    output = launch_policy(f'params_file:={file}', *arguments)
+    assert f"policy_node: error: device: got '{device}'" in output
