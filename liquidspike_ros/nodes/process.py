@@ -63,7 +63,7 @@ def run_node(name: str, make: Callable[[Context, StopRequest], Any],
 
 
 @contextmanager
-def contained(name: str, args: Sequence[str] | None = None
+def contained(name: str, args: Sequence[str] | None = None, *, raising: bool = False
               ) -> Iterator[tuple[Context, StopRequest]]:
     """A rclpy context around the life of a node; known errors become one line and exit code 1.
 
@@ -73,17 +73,27 @@ def contained(name: str, args: Sequence[str] | None = None
     Args:
         name: Shown before errors.
         args: Command line; ``sys.argv`` if none.
+        raising: The first signal also breaks off the block, which does not look at the request.
     """
     # At exit Python looks through every object once more; with torch loaded that takes half a
     # second of a core, and launch grows impatient after five.
     atexit.register(gc.freeze)
     context, stop = Context(), StopRequest()
-    handlers = {s: signal.signal(s, lambda *_: stop()) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(*_: Any) -> None:
+        if raising and not stop.set:
+            stop('interrupted')
+            raise KeyboardInterrupt
+        stop()
+
+    handlers = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         _init(context, args)
         yield context, stop
     except (StartError, ValueError, OSError) as error:
         stop(_one_line(error))
+    except KeyboardInterrupt:
+        stop('interrupted')
     finally:
         rclpy.try_shutdown(context=context)
         for number, handler in handlers.items():

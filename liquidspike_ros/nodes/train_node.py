@@ -111,7 +111,8 @@ class TrainNode(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of ``train_node``; returns the exit code."""
-    with contained('train_node', args) as (context, stop):
+    # Reading recordings can take an hour; from training on a signal asks for a tidy end instead.
+    with contained('train_node', args, raising=True) as (context, stop):
         node = TrainNode(context)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)

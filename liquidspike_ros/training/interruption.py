@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
+
+BURST = 1.0
+"""Signals this soon after the first, s, are the same request: a terminal or a supervisor signals
+the whole process group, and `ros2 launch` passes on what it got itself."""
 
 
 class Interruption:
@@ -26,6 +31,7 @@ class Interruption:
     def __init__(self, notice: Callable[[], None] | None = None) -> None:
         self.requested = False
         self.notice = notice
+        self._since = 0.0
         self._previous: dict[int, Any] = {}
         self._depth = 0
 
@@ -46,7 +52,9 @@ class Interruption:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+            if time.monotonic() - self._since > BURST:
+                raise KeyboardInterrupt
+            return
+        self.requested, self._since = True, time.monotonic()
         if self.notice:
             self.notice()
