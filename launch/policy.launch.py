@@ -2,6 +2,8 @@
 
 # ruff: noqa: I001 (this folder's name makes ruff take the package `launch` for one of ours)
 
+from pathlib import Path
+
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
@@ -46,6 +48,14 @@ def given(context, parameters):
             if LaunchConfiguration(name).perform(context)}
 
 
+def files_are_there(context):
+    """Launch only warns of a parameter file that is missing, and the node would run on defaults."""
+    for name in ('robot_file', 'params_file'):
+        path = LaunchConfiguration(name).perform(context)
+        if not Path(path).is_file():
+            raise FileNotFoundError(f'{name}: got {path}, expected a file that is there')
+
+
 def policy_node(context):
     return [LifecycleNode(
         package='liquidspike_ros',
@@ -74,4 +84,5 @@ def policy_node(context):
 def generate_launch_description():
     arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
                  for name, (default, description) in ARGUMENTS.items()]
-    return LaunchDescription([*arguments, OpaqueFunction(function=policy_node)])
+    return LaunchDescription([
+        *arguments, OpaqueFunction(function=files_are_there), OpaqueFunction(function=policy_node)])

@@ -2,8 +2,10 @@
 
 # ruff: noqa: I001 (this folder's name makes ruff take the package `launch` for one of ours)
 
+from pathlib import Path
+
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -20,6 +22,13 @@ ARGUMENTS = {
 }
 
 
+def robot_file_is_there(context):
+    """Launch only warns of a parameter file that is missing, and the node would run on defaults."""
+    path = LaunchConfiguration('robot_file').perform(context)
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'robot_file: got {path}, expected a file that is there')
+
+
 def generate_launch_description():
     arguments = [DeclareLaunchArgument(name, default_value=default, description=description)
                  for name, (default, description) in ARGUMENTS.items()]
@@ -31,4 +40,4 @@ def generate_launch_description():
             'epochs': ParameterValue(LaunchConfiguration('epochs'), value_type=int),
         }],
         sigterm_timeout='60')  # saving takes its time; the checkpoint is whole either way
-    return LaunchDescription([*arguments, training])
+    return LaunchDescription([*arguments, OpaqueFunction(function=robot_file_is_there), training])

@@ -110,13 +110,13 @@ def test_defaults_resolve_to_files_that_are_there(load: Any, path: Path):
                 assert Path(value).is_file(), f'{action.name}: {value}'
 
 
-def launch_policy(*arguments: str) -> str:
-    """What ``ros2 launch`` prints for a policy node that ends by itself."""
+def launch(file: str, *arguments: str) -> str:
+    """What ``ros2 launch`` prints for a node that ends by itself, or does not start."""
     program = shutil.which('ros2')
     if program is None:
         pytest.skip('there is no ros2 command')
     process = subprocess.Popen(
-        [program, 'launch', str(ROOT / 'launch' / 'policy.launch.py'), *arguments], text=True,
+        [program, 'launch', str(ROOT / 'launch' / file), *arguments], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         return process.communicate(timeout=60)[0]
@@ -128,7 +128,7 @@ def launch_policy(*arguments: str) -> str:
 @pytest.mark.dds
 @pytest.mark.slow
 def test_a_launched_node_that_cannot_start_says_why(load: Any):
-    output = launch_policy('model:=/nowhere/at_all')
+    output = launch('policy.launch.py', 'model:=/nowhere/at_all')
     assert 'policy_node: error: /nowhere/at_all' in output
     assert 'exit code 1' in output
 
@@ -141,5 +141,20 @@ def test_an_argument_goes_before_the_parameter_file_and_silence_does_not(
         load: Any, tmp_path: Path, arguments: list[str], device: str):
     file = tmp_path / 'policy.yaml'
     file.write_text('/**/policy: {ros__parameters: {device: of_the_file}}')
-    output = launch_policy(f'params_file:={file}', *arguments)
+    output = launch('policy.launch.py', f'params_file:={file}', *arguments)
     assert f"policy_node: error: device: got '{device}'" in output
+
+
+@pytest.mark.dds
+@pytest.mark.slow
+@pytest.mark.parametrize(('file', 'arguments'), [
+    ('policy.launch.py', ['robot_file:=/nowhere.yaml']),
+    ('policy.launch.py', ['robot:=nobody']),
+    ('policy.launch.py', ['params_file:=/nowhere.yaml']),
+    ('train.launch.py', ['bags:=[/none]', 'output:=/tmp/nothing', 'robot_file:=/nowhere.yaml']),
+])
+def test_a_robot_or_parameter_file_that_is_missing_starts_nothing(
+        load: Any, file: str, arguments: list[str]):
+    output = launch(file, *arguments)
+    assert re.search(r'(robot|params)_file: got \S*no\w+\.yaml, expected a file', output)
+    assert 'process started' not in output
