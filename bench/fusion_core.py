@@ -61,6 +61,14 @@ def ticking(step: Callable[..., Any], inputs: dict[str, torch.Tensor]) -> Callab
     return tick
 
 
+def with_deployed(size: dict[str, int]) -> dict[str, Callable[[], object]]:
+    """One tick of everything, ours also as ``PolicyRuntime`` deploys it."""
+    inputs = {name: torch.randn(1, size['width']) for name in NAMES}
+    deployed = deployed_copy(ours(**size), torch.device('cpu'))
+    return candidates(size, ['hybrid']) | {
+        'ours, hybrid, deployed': ticking(deployed.step, inputs)}
+
+
 def candidates(size: dict[str, int], strategies: list[str]) -> dict[str, Callable[[], object]]:
     """One tick of everything, batch of one."""
     width, spiking, liquid, _ = size.values()
@@ -72,6 +80,4 @@ def candidates(size: dict[str, int], strategies: list[str]) -> dict[str, Callabl
         cases[named(kind)] = ticking(stock_core(**size, kind=kind).eval().step, inputs)
     for strategy in strategies:
         cases[f'ours, {strategy}'] = ticking(ours(**size, strategy=strategy).step, inputs)
-    deployed = deployed_copy(ours(**size), torch.device('cpu'))  # as PolicyRuntime has it
-    cases['ours, hybrid, deployed'] = ticking(deployed.step, inputs)
     return cases

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from comparison import Bench, Section
-from fusion_core import candidates, SIZES
+from fusion_core import SIZES, with_deployed
 from pictures import Panel
 from robot_step import whole_steps
 
@@ -17,9 +17,9 @@ BENCH = Bench(
     name='step_latency', doc=__doc__, title='One control step, batch of one, against the stock '
     'build', rounds=100,
     sections=[
-        Section(name='core, default', build=partial(candidates, SIZES['default'], ['hybrid']),
+        Section(name='core, default', build=partial(with_deployed, SIZES['default']),
                 about='spiking 128, liquid 256, 32 spike steps, width 512'),
-        Section(name='core, small', build=partial(candidates, SIZES['small'], ['hybrid']),
+        Section(name='core, small', build=partial(with_deployed, SIZES['small']),
                 about='spiking 64, liquid 64, 32 spike steps, width 128'),
         Section(name='whole, small', build=partial(whole_steps, 'small'), share=0.4,
                 about="64² camera, 'simple' trunk, sizes as the small core"),

@@ -110,8 +110,8 @@ class PolicyRuntime:
         self._stepper = eager
         wanted = self._asked
         if wanted == 'auto':
-            # On the CPU neither static buffers (0.99 to 1.03 times as fast as eager) nor compiled
-            # code (0.86 to 0.91 times) pay; see bench/policy_runtime.py.
+            # On the CPU static buffers (0.94 to 0.99 times as fast as eager) do not pay, nor did
+            # compiled code; see bench/policy_runtime.py.
             wanted = 'cudagraph' if self.device.type == 'cuda' else 'eager'
         if wanted == 'eager':
             return
