@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 Buffers = TypeVar('Buffers')
@@ -34,4 +35,4 @@ class Scratch:
 
 def _key(like: Tensor) -> tuple[Any, ...]:
     # What was made in inference mode may not be written to outside of it.
-    return like.shape, like.dtype, like.is_inference()
+    return like.shape, like.dtype, torch.is_inference_mode_enabled()

@@ -207,3 +207,13 @@ def test_errors_name_what_is_wrong_on_the_lean_way(lean_ticks):
             with pytest.raises(ValueError, match='dt: got'):
                 model.step(inputs(1), dt=dt)
     assert not lean_ticks
+
+
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_a_state_may_come_from_inference_mode_and_go_back_there(strategy, lean_ticks):
+    model, state = build(strategy), None
+    for mode in (torch.inference_mode, torch.no_grad, torch.inference_mode):
+        with mode():
+            output, state = model.step(inputs(1), state)
+    assert torch.isfinite(output).all()
+    assert len(lean_ticks) == 3
