@@ -1,6 +1,7 @@
 from pathlib import Path
+import platform
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 PACKAGE = 'liquidspike_ros'
 SHARED = ('launch', 'config', 'models', 'worlds')
@@ -16,6 +17,30 @@ def shared_files() -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
+def native_extensions() -> list[Extension]:
+    """The C code of single ticks, once for each kind of processor; the package works without.
+
+    It is opened as a plain library, not imported, and needs nothing of Python's headers.
+    """
+    folder = Path(PACKAGE, 'core', 'native')
+    sources = [str(path) for path in sorted(folder.glob('*.c'))]
+    avx2 = ['-mavx2', '-mfma']
+    variants: dict[str, list[str]] = {'plain': []}
+    if platform.machine() in ('x86_64', 'AMD64'):
+        variants = {'avx2': avx2, 'avx512': [
+            *avx2, *(f'-mavx512{part}' for part in ('f', 'bw', 'dq', 'vl'))]}
+    return [
+        Extension(
+            f'{PACKAGE}.core.native._stages_{name}', sources, optional=True,
+            depends=[str(path) for path in sorted(folder.glob('*.h'))],
+            # Sums are fused where the code says so and nowhere else: the same bits everywhere.
+            extra_compile_args=['-O3', '-std=c11', '-ffp-contract=off', '-fno-math-errno',
+                                '-fno-trapping-math', '-fvisibility=hidden', '-fopenmp', *flags],
+            extra_link_args=['-fopenmp'])
+        for name, flags in variants.items()
+    ]
+
+
 setup(
     name=PACKAGE,
     version='0.1.0',
@@ -26,6 +51,7 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={PACKAGE: ['py.typed']},
+    ext_modules=native_extensions(),
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import nn, Tensor
 
+from .native import takes
+
 FEW_ROWS = 4
 
 
@@ -39,6 +41,11 @@ class Affine(NamedTuple):
     def inputs(self) -> int:
         """``I``."""
         return self.weight.shape[2 if self.columns else 1]
+
+    @property
+    def outputs(self) -> int:
+        """``O``."""
+        return self.weight.shape[1 if self.columns else 2]
 
     def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         """``[M, R, I]`` -> ``[M, R, O]``.
@@ -69,7 +76,7 @@ def laid_out(weight: Tensor, bias: Tensor) -> Affine:
         weight: ``[M, O, I]``.
         bias: ``[M, 1, O]``.
     """
-    if COLUMNS:
+    if COLUMNS and not takes(weight):  # the C code wants rows, whatever the processor
         return Affine(weight.contiguous(), bias.mT.contiguous(), True)
     return Affine(weight.mT.contiguous(), bias.contiguous(), False)
 

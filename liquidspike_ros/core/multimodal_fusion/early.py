@@ -12,6 +12,7 @@ from torch import nn, Tensor
 from ..kept_weights import KeptWeights
 from .config import ModalityConfig, ModalityType, require_agreement
 from .encoder import encode, feature_norm, ModalityEncoder
+from .native_tick import native_early_tick
 from .one_tick import run_early_tick, Tick, Ticked
 from .parts import Batch, Fused, FusionSizes, OutputHead
 from .side_by_side import group_key, structure
@@ -94,8 +95,10 @@ class EarlyFusion(nn.Module):
                   for adapter in self.adapters.values() if type(adapter) is nn.Sequential}
         if not alike or len(shapes) > 1 or type(self.head) is not OutputHead:
             return None
-        return early_layout(self, logits)
+        w = early_layout(self, logits)
+        return replace(w, native=native_early_tick(w))
 
     def tick(self, w: EarlyWeights, tick: Tick, state: State, insight: bool) -> Ticked:
         """One tick the lean way, see ``one_tick``."""
-        return run_early_tick(w, tick, state)
+        done: Ticked | None = None if w.native is None else w.native(tick, state, insight)
+        return run_early_tick(w, tick, state) if done is None else done

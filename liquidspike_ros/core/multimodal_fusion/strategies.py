@@ -25,6 +25,7 @@ from .config import FusionStrategy, ModalityConfig
 from .early import EarlyFusion
 from .encoded import Encoded
 from .encoder import encode, ModalityEncoder
+from .native_tick import native_tick
 from .one_tick import run_tick, Tick, Ticked
 from .parts import Batch, Fused, FusionCore, FusionSizes, OutputHead
 from .side_by_side import group_key, structure
@@ -65,12 +66,17 @@ class EncodedFusion(nn.Module):
             logits: Of the modalities' weights ``[M]``.
         """
         encoders: Iterable[Any] = self.encoders._modules.values()
-        return self.kept.get('tick', [self], lambda: self._laid_out(logits), owner,
+        return self.kept.get('tick', [self], lambda: self._prepared(logits), owner,
                              lambda: [*map(structure, encoders)])
 
     def tick(self, w: TickWeights, tick: Tick, state: State, insight: bool) -> Ticked:
         """One tick the lean way, see ``one_tick``."""
-        return run_tick(w, tick, state, insight)
+        done: Ticked | None = None if w.native is None else w.native(tick, state, insight)
+        return run_tick(w, tick, state, insight) if done is None else done
+
+    def _prepared(self, logits: Tensor) -> TickWeights | None:
+        w = self._laid_out(logits)
+        return None if w is None else replace(w, native=native_tick(w))
 
     def _encoders(self) -> dict[str, ModalityEncoder]:
         return {name: encoder for name, encoder in self.encoders._modules.items()

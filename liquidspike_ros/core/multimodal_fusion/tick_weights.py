@@ -100,6 +100,7 @@ class TickWeights:
     levels: tuple[AttentionWeights, ...]
     core: CoreWeights | None
     state_sizes: dict[str, Any]
+    native: Any = None  # the same for a ``native_tick``; None where there is none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +116,7 @@ class EarlyWeights:
     first: Affine
     last: Affine
     state_sizes: dict[str, Any]
+    native: Any = None  # the same for a ``native_tick``; None where there is none
 
 
 def shares_of(logits: Tensor) -> Tensor:

@@ -1,0 +1,81 @@
+"""Finds and opens the C code that was built with the package."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+import platform
+import sysconfig
+from typing import Any, NamedTuple
+
+import torch
+
+from . import structures
+
+FOLDER = Path(__file__).parent
+X86 = ('x86_64', 'AMD64')
+
+
+class Library(NamedTuple):
+    """The functions of ``tick.c``; each returns 0 unless memory ran out.
+
+    Attributes:
+        variant: What it was built for: ``'avx512'``, ``'avx2'`` or ``'plain'``.
+        tick: Late, hybrid or hierarchical fusion.
+        early_tick: Early fusion.
+    """
+
+    variant: str
+    tick: Any
+    early_tick: Any
+
+
+def variant_for(capability: str, machine: str) -> str | None:
+    """Which build a processor can run; None if there is none for it.
+
+    Args:
+        capability: What torch found the processor to be capable of.
+        machine: Its family.
+    """
+    if machine not in X86:
+        return 'plain'
+    return {'AVX512': 'avx512', 'AVX2': 'avx2'}.get(capability)
+
+
+def find_library() -> tuple[Library | None, str]:
+    """The library for this processor, or None and why."""
+    if os.environ.get('LIQUIDSPIKE_NATIVE', '1') == '0':
+        return None, 'LIQUIDSPIKE_NATIVE=0 is set'
+    capability, machine = torch.backends.cpu.get_cpu_capability(), platform.machine()
+    variant = variant_for(capability, machine)
+    if variant is None:
+        return None, f'got a processor of kind {capability}, expected AVX2 or AVX512'
+    path = FOLDER / f'_stages_{variant}{sysconfig.get_config_var("EXT_SUFFIX")}'
+    if not path.exists():
+        return None, f'{path.name} was not built; install again where there is a C compiler'
+    try:
+        return _opened(path, variant), ''
+    except (OSError, AttributeError) as error:
+        return None, f'{path.name}: {error}'
+
+
+def _opened(path: Path, variant: str) -> Library:
+    """Open a library and state the types of its functions.
+
+    Raises:
+        OSError: It cannot be loaded, or is not of this version of the package.
+    """
+    opened = ctypes.CDLL(str(path))
+    pointer, count, number = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_float
+    opened.liquidspike_sizes.restype = count
+    if opened.liquidspike_sizes() != structures.sizes():
+        raise OSError('was built for another version of the package; install again')
+
+    def function(name: str, results: int) -> Any:
+        found = getattr(opened, f'liquidspike_{name}')
+        found.argtypes = [*[pointer] * 4, number, count, *[pointer] * results]
+        found.restype = ctypes.c_int
+        return found
+
+    return Library(variant, function('tick', 5), function('early_tick', 4))

@@ -1,0 +1,80 @@
+"""What the C code takes weights in: the structures of ``stages.h`` and ``tick.c``, by field."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, ClassVar
+
+_Pointer, _Count, _Float, _Int = (ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_float,
+                                  ctypes.c_int32)
+
+
+class Affine(ctypes.Structure):
+    """Layers side by side: weight ``[M, I, O]`` (``[M, O, I]`` if by output), bias ``[M, O]``."""
+
+    _fields_: ClassVar[Any] = [
+        ('weight', _Pointer), ('bias', _Pointer), ('layers', _Count), ('inputs', _Count),
+        ('outputs', _Count), ('by_output', _Count)]
+
+
+class Liquid(ctypes.Structure):
+    """Liquid cells side by side."""
+
+    _fields_: ClassVar[Any] = [
+        ('first', Affine), ('heads', Affine), ('dt_scale', _Float), ('gated', _Int)]
+
+
+class Encoders(ctypes.Structure):
+    """Encoders side by side."""
+
+    _fields_: ClassVar[Any] = [
+        ('current', Affine), ('readout', Affine), ('liquid', Liquid), ('silent', _Pointer),
+        ('beta', _Pointer), ('threshold', _Pointer), ('steps', _Count), ('norm_eps', _Float),
+        ('unused', _Int)]
+
+
+class Attention(ctypes.Structure):
+    """One level of attention."""
+
+    _fields_: ClassVar[Any] = [
+        ('projection', Affine), ('output', Affine), ('gain', _Pointer), ('shift', _Pointer),
+        ('groups', _Pointer), ('heads', _Count), ('norm_eps', _Float), ('unused', _Int)]
+
+
+class Head(ctypes.Structure):
+    """Two layers with a SiLU between, or several such heads side by side."""
+
+    _fields_: ClassVar[Any] = [('first', Affine), ('last', Affine)]
+
+
+class Core(ctypes.Structure):
+    """Projection, joint memory and head behind the attention."""
+
+    _fields_: ClassVar[Any] = [('projection', Affine), ('memory', Liquid), ('head', Head)]
+
+
+class Adapters(ctypes.Structure):
+    """What stands before the shared encoder of early fusion."""
+
+    _fields_: ClassVar[Any] = [
+        ('layers', Affine), ('absent', _Pointer), ('norm_eps', _Float), ('unused', _Int)]
+
+
+class Tick(ctypes.Structure):
+    """Late, hybrid or hierarchical fusion."""
+
+    _fields_: ClassVar[Any] = [
+        ('encoders', Encoders), ('core', Core), ('votes', Head), ('levels', _Pointer),
+        ('level_count', _Count)]
+
+
+class EarlyTick(ctypes.Structure):
+    """Early fusion."""
+
+    _fields_: ClassVar[Any] = [('adapters', Adapters), ('shared', Encoders), ('head', Head)]
+
+
+def sizes() -> int:
+    """One number for the sizes of all of them, as the C code computes it."""
+    kinds = (Affine, Liquid, Encoders, Attention, Head, Core, Adapters, Tick, EarlyTick)
+    return sum(10**place * ctypes.sizeof(kind) for place, kind in enumerate(kinds))
