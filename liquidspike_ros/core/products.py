@@ -76,6 +76,7 @@ def laid_out(weight: Tensor, bias: Tensor) -> Affine:
         weight: ``[M, O, I]``.
         bias: ``[M, 1, O]``.
     """
+    weight, bias = weight.detach(), bias.detach()
     if COLUMNS and not takes(weight):  # the C code wants rows, whatever the processor
         return Affine(weight.contiguous(), bias.mT.contiguous(), True)
     return Affine(weight.mT.contiguous(), bias.contiguous(), False)

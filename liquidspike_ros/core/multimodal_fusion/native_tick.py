@@ -171,10 +171,7 @@ def _addresses(values: Iterable[Tensor | None]) -> list[int | None] | None:
         if (type(value) not in _PLAIN or value.dtype is not torch.float32 or not value.is_cpu
                 or not value.is_contiguous() or value.shape[0] != 1):
             return None
-        try:
-            found.append(value.data_ptr())
-        except RuntimeError:  # inside a function transform there is no memory behind it
-            return None
+        found.append(value.data_ptr())
     return found
 
 

@@ -1,0 +1,345 @@
+"""Single ticks of a batch of one run in C; nobody may see a difference but in time."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import pickle
+import platform
+
+import pytest
+import torch
+from torch import nn
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from liquidspike_ros.core import native, products
+from liquidspike_ros.core.multimodal_fusion import (
+    early,
+    MultiModalFusionNetwork,
+    native_tick,
+    strategies,
+)
+from liquidspike_ros.core.native import library
+
+pytestmark = pytest.mark.skipif(native.kernels() is None, reason=f'no C code: {native.reason()}')
+
+NAMES = ('eye', 'ear', 'skin')
+STRATEGIES = ('early', 'late', 'hybrid', 'hierarchical')
+SUBSETS = [subset for count in (1, 2, 3) for subset in itertools.combinations(NAMES, count)]
+# Neither multiples of what the C code takes at a time, nor large enough for threads; then both.
+SIZES = {
+    'odd': {'input_dim': 5, 'encoder_dim': 6, 'liquid_units': 4, 'spiking_units': 7, 'heads': 3,
+            'fusion_dim': 10, 'outputs': 2},
+    'large': {'input_dim': 130, 'encoder_dim': 128, 'liquid_units': 65, 'spiking_units': 67,
+              'heads': 4, 'fusion_dim': 192, 'outputs': 17},
+}
+
+
+def build(strategy='hybrid', size='odd', memory=4, modality=None) -> MultiModalFusionNetwork:
+    torch.manual_seed(3)
+    sizes = dict(SIZES[size])
+    heads, fusion_dim, outputs = (sizes.pop(key) for key in ('heads', 'fusion_dim', 'outputs'))
+    configs = {
+        name: {'type': 'custom', 'num_spike_steps': 5, 'dropout': 0.2,
+               'preprocessing': nn.Tanh()} | sizes | (modality or {})
+        for name in NAMES
+    }
+    if strategy in ('early', 'late'):
+        memory = 0
+    model = MultiModalFusionNetwork(configs, strategy, fusion_dim, heads, outputs,
+                                    memory_units=memory).eval()
+    with torch.no_grad():  # every parameter counts
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.fixture
+def in_c(monkeypatch):
+    """Counts the ticks that ran in C, as True, and those that ran in torch, as False."""
+    ticks = []
+
+    def counted(run, wanted):
+        def count(*arguments):
+            result = run(*arguments)
+            if result is not None:
+                ticks.append(wanted)
+            return result
+
+        return count
+
+    for module, name in ((strategies, 'run_tick'), (early, 'run_early_tick')):
+        monkeypatch.setattr(module, name, counted(getattr(module, name), False))
+    for kind in (native_tick.NativeTick, native_tick.NativeEarlyTick):
+        monkeypatch.setattr(kind, '__call__', counted(kind.__call__, True))
+    return ticks
+
+
+def inputs(size='odd', names=NAMES, batch=1):
+    return {name: torch.randn(batch, SIZES[size]['input_dim']) for name in names}
+
+
+def double(value):
+    if isinstance(value, dict):
+        return {key: double(entry) for key, entry in value.items()}
+    return value.double() if isinstance(value, torch.Tensor) else value
+
+
+def oracle(model, given, state, dt, present, threshold=1.0):
+    """The usual way in double precision, with all thresholds moved by a factor."""
+    exact = copy.deepcopy(model).double()
+    for name, value in itertools.chain(exact.named_parameters(), exact.named_buffers()):
+        if name.endswith('threshold'):
+            value.detach().mul_(threshold)
+    dt = double(dt)
+    return exact.step(double(given), double(state), dt, present, return_info=True)
+
+
+def flat(state):
+    for value in state.values():
+        yield from flat(value) if isinstance(value, dict) else (value,)
+
+
+def check(model, draw, dt=0.05, present=None, state=None):
+    """A tick in C gives what the usual way gives, on inputs where rounding fires no spike."""
+    for _ in range(9):
+        given = draw()
+        usual = oracle(model, given, state, dt, present)
+        rates = [[*oracle(model, given, state, dt, present, factor)[2].spike_rates.values()]
+                 for factor in (1 - 1e-5, 1 + 1e-5)]
+        if all(torch.equal(low, high) for low, high in zip(*rates, strict=True)):
+            break
+    else:
+        raise AssertionError('expected inputs that do not end at the threshold')
+    with torch.no_grad():
+        done = model.step(given, state, dt, present, return_info=True)
+        lean = model.step(given, state, dt, present)
+    for mine, wanted in [(done[0], usual[0]), *zip(flat(done[1]), flat(usual[1]), strict=True)]:
+        torch.testing.assert_close(mine.double(), wanted, rtol=1e-4, atol=1e-5)
+    assert torch.equal(lean[0], done[0])
+    assert all(map(torch.equal, flat(lean[1]), flat(done[1])))
+    for key in ('features', 'attention', 'weights', 'spike_rates', 'present'):
+        mine, wanted = getattr(done[2], key), getattr(usual[2], key)
+        torch.testing.assert_close(double(mine), double(wanted), rtol=1e-4, atol=1e-5, msg=key)
+    return done
+
+
+def random_state(model, size):
+    with torch.no_grad():
+        return model.unroll({name: value.unsqueeze(1) for name, value in inputs(size).items()})[1]
+
+
+@pytest.mark.parametrize('columns', [False, True])
+@pytest.mark.parametrize('size', SIZES)
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_a_tick_in_c_gives_what_the_usual_way_gives(strategy, size, columns, in_c, monkeypatch):
+    monkeypatch.setattr(products, 'COLUMNS', columns)
+    model = build(strategy, size)
+    state = random_state(model, size)
+    for subset in SUBSETS:
+        check(model, lambda subset=subset: inputs(size, subset), state=state)
+    for dt in (0.0, 1, torch.rand(1), torch.tensor(0.1)):
+        check(model, lambda: inputs(size), dt)
+    assert in_c == [True] * 2 * (len(SUBSETS) + 4)
+
+
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_what_is_masked_is_not_looked_at(strategy, in_c):
+    model = build(strategy)
+    state = random_state(model, 'odd')
+    for present in ([True, False, True], [False, True, False], [True, True, True]):
+        def draw(present=present):
+            return {name: value if here else value * torch.nan
+                    for (name, value), here in zip(inputs().items(), present, strict=True)}
+
+        output = check(model, draw, present=torch.tensor([present]), state=state)[0]
+        assert torch.isfinite(output).all()
+    with torch.no_grad():  # nothing at all: the state goes on
+        output, after = model.step(inputs(), state, present=torch.zeros(1, 3, dtype=torch.bool))
+    assert torch.isfinite(output).all()
+    assert all(torch.isfinite(value).all() for value in flat(after))
+    assert all(in_c)
+
+
+@pytest.mark.parametrize('modality', [
+    {'preprocessing': None},
+    {'backbone_options': {'mode': 'no_gate', 'activation': 'tanh'}},
+    {'beta': 0.5},
+])
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_all_kinds_of_encoders_that_run_side_by_side(strategy, modality, in_c):
+    model = build(strategy, modality=modality, memory=0)
+    check(model, inputs)
+    for name, value in itertools.chain(model.named_parameters(), model.named_buffers()):
+        if name.endswith('threshold'):
+            value.detach().uniform_(0.5, 1.5)
+    check(model, inputs, state=random_state(model, 'odd'))
+    assert in_c == [True] * 4
+
+
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_a_sensor_that_gives_nan_is_seen_in_the_state(strategy, in_c):
+    model, given = build(strategy), inputs()
+    given['ear'][0, 2] = torch.nan
+    with torch.no_grad():  # the output may be finite: a potential that is NaN fires no spike
+        _, state = model.step(given)
+    assert any(torch.isnan(value).any() for value in flat(state))
+    assert in_c == [True]
+
+
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_neither_threads_nor_the_build_change_a_bit(strategy, monkeypatch):
+    threads, machine = torch.get_num_threads(), platform.machine()
+    best = library.variant_for(torch.backends.cpu.get_cpu_capability(), machine)
+    variants = {'avx512': ['avx512', 'avx2'], 'avx2': ['avx2'], 'plain': ['plain']}[str(best)]
+    results = []
+    try:
+        for variant in variants:
+            monkeypatch.setattr(library, 'variant_for', lambda *_, variant=variant: variant)
+            opened, why = library.find_library()
+            assert opened is not None, why
+            monkeypatch.setattr(native_tick, 'kernels', lambda opened=opened: opened)
+            model = build(strategy, 'large')
+            torch.manual_seed(4)
+            given = [inputs('large') for _ in range(3)]
+            for count in (1, 2, 5):
+                torch.set_num_threads(count)
+                state = None
+                with torch.no_grad():
+                    for features in given:
+                        output, state = model.step(features, state)
+                results.append([output, *flat(state)])
+    finally:
+        torch.set_num_threads(threads)
+    for other in results[1:]:
+        assert all(map(torch.equal, results[0], other))
+
+
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_a_change_of_weights_or_of_the_model_is_seen_at_the_next_tick(strategy, in_c):
+    model = build(strategy)
+    check(model, inputs)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.3)
+    check(model, inputs)
+    for module in model.modules():
+        if hasattr(module, 'num_spike_steps'):
+            module.num_spike_steps = 9
+    check(model, inputs)
+    assert in_c == [True] * 6
+
+
+def test_a_copy_and_a_pickle_run_on_weights_of_their_own(in_c):
+    model, given = build(), inputs()
+    with torch.no_grad():
+        before, _ = model.step(given)
+        copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+        for parameter in model.parameters():
+            parameter.zero_()
+        model.step(given)
+        del model
+        for other in copies:
+            assert torch.equal(other.step(given)[0], before)
+    assert all(in_c)
+
+
+def test_what_is_not_for_the_c_code_runs_in_torch(in_c):
+    model, given = build(), inputs()
+    state = random_state(model, 'odd')
+    with torch.no_grad():
+        model.step(given, state)
+        model.step(inputs(batch=2))
+        model.double().step(double(given), double(state))
+    assert in_c == [True, False, False]
+
+
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_features_that_are_not_one_after_the_other(strategy, in_c):
+    model = build(strategy, modality={'preprocessing': nn.Identity()})
+    wide = {name: torch.randn(5, 2).t()[:1] for name in NAMES}
+    assert not any(value.is_contiguous() for value in wide.values())
+    with torch.no_grad():
+        strided = model.step(wide)[0]
+        straight = model.step({name: value.contiguous() for name, value in wide.items()})[0]
+    torch.testing.assert_close(strided, straight, rtol=1e-4, atol=1e-5)
+    assert in_c == [False, True]
+
+
+class Ticking(nn.Module):
+    """A model in the form that tracers want."""
+
+    def __init__(self, model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *values):
+        return self.model.step(dict(zip(NAMES, values, strict=True)))[0]
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_what_records_operator_calls_sees_them(in_c):
+    module = Ticking(build())
+    first, second = ([*inputs().values()] for _ in range(2))
+    with torch.no_grad():
+        wanted = module(*second)
+        recorded = make_fx(module)(*first)(*second)
+        traced = torch.jit.trace(module, first, check_trace=False)(*second)
+    for got in (recorded, traced):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
+    assert in_c[0]
+    assert not any(in_c[1:])
+
+
+def test_a_state_may_be_written_to_and_is_not_shared(in_c):
+    model, given = build(), inputs()
+    with torch.no_grad():
+        _, state = model.step(given)
+        kept = copy.deepcopy(state)
+        model.step(given, state)  # reads the state, and leaves it as it is
+    torch.testing.assert_close(state, kept)
+    state['encoders']['eye']['membrane'].fill_(0.5)
+    state['encoders']['eye']['hx'].requires_grad_().square().sum().backward()
+    torch.testing.assert_close(state['encoders']['ear'], kept['encoders']['ear'])
+    torch.testing.assert_close(state['memory'], kept['memory'])
+    assert all(in_c)
+
+
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_a_state_may_come_from_inference_mode_and_go_back_there(strategy, in_c):
+    model, state = build(strategy), None
+    for mode in (torch.inference_mode, torch.no_grad, torch.inference_mode):
+        with mode():
+            output, state = model.step(inputs(), state)
+    assert torch.isfinite(output).all()
+    assert in_c == [True] * 3
+
+
+def test_errors_name_what_is_wrong_before_any_c_code_runs(in_c):
+    model = build()
+    wrong = [
+        ({'eye': torch.rand(1, 4)}, None, None, 'eye: got preprocessed'),
+        ({}, None, None, 'inputs: got none'),
+        (inputs(), {'encoders': {}}, None, 'state: got entries'),
+        (inputs(), None, torch.ones(1, 2, dtype=torch.bool), 'present: got'),
+    ]
+    with torch.no_grad():
+        for given, state, present, message in wrong:
+            with pytest.raises(ValueError, match=message):
+                model.step(given, state, present=present)
+        for dt in (-1.0, float('nan')):
+            with pytest.raises(ValueError, match='dt: got'):
+                model.step(inputs(), dt=dt)
+        state = model.init_state(1)
+        state['memory']['hx'] = torch.zeros(1, 3)
+        with pytest.raises(ValueError, match='memory'):
+            model.step(inputs(), state)
+    assert not in_c
+
+
+def test_without_the_c_code_everything_runs_in_torch(monkeypatch, in_c):
+    monkeypatch.setattr(native_tick, 'takes', lambda like: False)
+    with torch.no_grad():
+        output, _ = build().step(inputs())
+    assert torch.isfinite(output).all()
+    assert in_c == [False]

@@ -1,0 +1,126 @@
+"""The C code is opened where it fits, and where it does not, one line says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import platform
+import shutil
+import subprocess
+
+import pytest
+import torch
+
+from liquidspike_ros.core import native
+from liquidspike_ros.core.native import library, structures
+
+CAPABILITY = torch.backends.cpu.get_cpu_capability()
+BUILT = library.variant_for(CAPABILITY, platform.machine()) is not None
+
+
+@pytest.mark.parametrize(('capability', 'machine', 'variant'), [
+    ('AVX512', 'x86_64', 'avx512'), ('AVX2', 'x86_64', 'avx2'), ('AVX2', 'AMD64', 'avx2'),
+    ('DEFAULT', 'x86_64', None), ('NO AVX', 'x86_64', None), ('SVE256', 'aarch64', 'plain'),
+    ('DEFAULT', 'aarch64', 'plain'),
+])
+def test_a_processor_gets_the_build_that_it_can_run(capability, machine, variant):
+    assert library.variant_for(capability, machine) == variant
+
+
+@pytest.mark.skipif(not BUILT or shutil.which('cc') is None, reason='needs a C compiler')
+def test_where_there_is_a_compiler_the_code_is_there():
+    found, why = library.find_library()
+    assert why == ''
+    assert found is not None
+    assert found.variant == library.variant_for(CAPABILITY, platform.machine())
+
+
+def test_it_can_be_switched_off(monkeypatch):
+    monkeypatch.setenv('LIQUIDSPIKE_NATIVE', '0')
+    assert library.find_library() == (None, 'LIQUIDSPIKE_NATIVE=0 is set')
+
+
+def test_what_was_not_built_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(library, 'variant_for', lambda *_: 'other')
+    found, why = library.find_library()
+    assert found is None
+    assert why.startswith('_stages_other')
+    assert why.endswith('was not built; install again where there is a C compiler')
+    monkeypatch.setattr(library, 'variant_for', lambda *_: None)
+    assert library.find_library() == (
+        None, f'got a processor of kind {CAPABILITY}, expected AVX2 or AVX512')
+
+
+def test_a_file_that_is_no_library_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(library, 'FOLDER', tmp_path)
+    monkeypatch.setattr(library, 'variant_for', lambda *_: 'plain')
+    suffix = library.sysconfig.get_config_var('EXT_SUFFIX')
+    (tmp_path / f'_stages_plain{suffix}').write_text('nothing to open')
+    found, why = library.find_library()
+    assert found is None
+    assert f'_stages_plain{suffix}' in why
+    assert '\n' not in why
+
+
+@pytest.mark.skipif(native.kernels() is None, reason=f'no C code: {native.reason()}')
+def test_a_library_of_another_version_is_refused(monkeypatch):
+    monkeypatch.setattr(structures, 'sizes', lambda: 1)
+    found, why = library.find_library()
+    assert found is None
+    assert why.endswith('was built for another version of the package; install again')
+
+
+@pytest.mark.skipif(native.kernels() is None, reason=f'no C code: {native.reason()}')
+def test_what_it_takes():
+    assert native.takes(torch.zeros(1))
+    assert not native.takes(torch.zeros(1, dtype=torch.float64))
+    assert not native.takes(torch.zeros(1, device='meta'))
+
+
+ACCURACY = r"""
+#include <stdio.h>
+#include "vectors.h"
+int main(void)
+{
+    float x;
+    while (fread(&x, sizeof x, 1, stdin) == 1) {
+        float y[4] = {exponential(x), sigmoid(x), silu(x), hyperbolic_tangent(x)};
+        fwrite(y, sizeof y, 1, stdout);
+    }
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which('cc') is None, reason='needs a C compiler')
+def test_its_functions_are_as_exact_as_single_precision_allows(tmp_path):
+    (tmp_path / 'main.c').write_text(ACCURACY)
+    folder = Path(native.__file__).parent
+    subprocess.run(['cc', '-O1', '-std=c11', f'-I{folder}', str(tmp_path / 'main.c'), '-o',
+                    str(tmp_path / 'main'), '-lm'], check=True)
+    torch.manual_seed(0)
+    x = torch.cat([torch.linspace(-86, 86, 20001), torch.randn(20000), 1e-3 * torch.randn(1000),
+                   torch.zeros(1)])
+    ran = subprocess.run([tmp_path / 'main'], input=x.numpy().tobytes(), capture_output=True,
+                         check=True)
+    got = torch.frombuffer(bytearray(ran.stdout), dtype=torch.float32).view(-1, 4).double()
+    exact = x.double()
+    for column, function in enumerate((torch.exp, torch.sigmoid, torch.nn.functional.silu,
+                                       torch.tanh)):
+        torch.testing.assert_close(got[:, column], function(exact), rtol=4e-7, atol=1e-37)
+
+
+@pytest.mark.skipif(shutil.which('cc') is None, reason='needs a C compiler')
+def test_its_functions_end_where_they_should_and_let_nan_through(tmp_path):
+    (tmp_path / 'main.c').write_text(ACCURACY)
+    subprocess.run(['cc', '-O1', '-std=c11', f'-I{Path(native.__file__).parent}',
+                    str(tmp_path / 'main.c'), '-o', str(tmp_path / 'main'), '-lm'], check=True)
+    x = torch.tensor([-1e30, -200.0, 200.0, 1e30, torch.inf, -torch.inf, torch.nan])
+    ran = subprocess.run([tmp_path / 'main'], input=x.numpy().tobytes(), capture_output=True,
+                         check=True)
+    exponential, sigmoid, silu, tanh = torch.frombuffer(
+        bytearray(ran.stdout), dtype=torch.float32).view(-1, 4).unbind(1)
+    assert (exponential[[0, 1, 5]] < 1e-37).all()
+    assert (exponential[2:5] > 1e38).all()
+    torch.testing.assert_close(sigmoid[:6], torch.tensor([0.0, 0, 1, 1, 1, 0]))
+    torch.testing.assert_close(tanh[:6], torch.tensor([-1.0, -1, 1, 1, 1, -1]))
+    torch.testing.assert_close(silu[[1, 2, 3]], torch.tensor([0.0, 200, 1e30]))
+    assert torch.isnan(torch.stack([exponential, sigmoid, silu, tanh])[:, 6]).all()
