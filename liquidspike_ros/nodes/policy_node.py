@@ -109,10 +109,12 @@ class PolicyNode(LifecycleNode):
         for warning in policy.warnings:
             self.get_logger().warning(warning)
         session = PolicySession(self, robot, options, policy, self._on_change, self._on_error)
+        native = policy.runtime.native_reason
         self.get_logger().info(
             f'{options.model}: loaded and warm on {policy.device} in '
             f'{time.monotonic() - began:.1f} s, {policy.runtime.mode} in '
-            f'{policy.runtime.precision}, sensors {", ".join(robot.sensors)}')
+            f'{policy.runtime.precision}, ticks in {f"torch ({native})" if native else "C"}, '
+            f'sensors {", ".join(robot.sensors)}')
         time.sleep(max(0.0, self._born + DISCOVERY - time.monotonic()))
         blocked = session.blocked()
         if blocked:

@@ -80,7 +80,9 @@ def _inference(name: str, session: PolicySession) -> Any:
         'missed_deadlines': session.intake.missed, 'device': session.policy.device,
         'model': session.options.model, 'runtime': runtime.mode,
         'runtime_reason': runtime.reason, 'precision': runtime.precision,
-        'precision_reason': runtime.precision_reason, **session.statistics.percentiles(),
+        'precision_reason': runtime.precision_reason,
+        'native': not runtime.native_reason, 'native_reason': runtime.native_reason,
+        **session.statistics.percentiles(),
     }
     return entry(f'{name}: inference', session.robot.name, level,
                  '; '.join([message, *problems]), values)

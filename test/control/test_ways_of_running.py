@@ -15,6 +15,7 @@ from liquidspike_ros.control.policy_runtime import PolicyRuntime
 from liquidspike_ros.control.rehearsal import rehearsal
 from liquidspike_ros.control.static_step import StaticStep
 from liquidspike_ros.control.tensors import robot_model_config
+from liquidspike_ros.core import native
 from liquidspike_ros.robot import RobotSpec
 
 
@@ -32,6 +33,18 @@ def test_auto_on_the_cpu_is_eager_for_no_reason(make_policy, small_robot):
     runtime.warm_up()
     assert (runtime.mode, runtime.reason) == ('eager', '')
     assert (runtime.precision, runtime.precision_reason) == ('float32', '')
+
+
+def test_it_says_whether_ticks_run_in_c(make_policy, small_robot, monkeypatch):
+    runtime = PolicyRuntime(make_policy(), small_robot)
+    assert runtime.native_reason == native.reason()
+    runtime = PolicyRuntime(make_policy(), small_robot, precision='bfloat16')
+    runtime.warm_up()
+    if runtime.precision == 'bfloat16':
+        assert runtime.native_reason == 'runs as eager in bfloat16'
+    monkeypatch.setattr(native, 'takes', lambda like: False)
+    monkeypatch.setattr(native, 'reason', lambda: 'LIQUIDSPIKE_NATIVE=0 is set')
+    assert PolicyRuntime(make_policy(), small_robot).native_reason == 'LIQUIDSPIKE_NATIVE=0 is set'
 
 
 def test_a_graph_without_a_gpu_falls_back_and_says_so(make_policy, small_robot):

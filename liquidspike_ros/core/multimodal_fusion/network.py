@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
+from .. import native
 from ..constants import register_constant
 from ..liquid import timespans_like
 from .config import FusionStrategy, ModalityConfig, parse_enum, parse_modalities
@@ -154,6 +155,19 @@ class MultiModalFusionNetwork(nn.Module):
         if return_info:
             return output[:, 0], after, info.tick(0)
         return output[:, 0], after
+
+    def native_reason(self) -> str:
+        """Why single ticks of one row do not run in C when gradients are off; '' if they do."""
+        like = self.modality_logits
+        if not native.takes(like):
+            return native.reason() or (f'got weights in {like.dtype} on {like.device}, '
+                                        f'expected torch.float32 on cpu')
+        with torch.no_grad():
+            laid_out = self.fusion.tick_weights(self, like)
+        if laid_out is None:
+            return ('got encoders that differ, or of a kind with no such code, expected CfC cells '
+                    'of equal size with directly coded inputs')
+        return '' if laid_out.native is not None else 'got weights that are not plain memory'
 
     def _tick(
         self, laid_out: Any, inputs: Mapping[str, Tensor | None], state: State | None,
