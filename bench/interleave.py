@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / 'bench/results'
@@ -38,9 +37,10 @@ def interleaved(
         title: Stands before the progress bar, which is shown on terminals only.
 
     Returns:
-        ``median_ms``, ``best_ms``, ``cpu_ms`` and ``first_ms`` by name: ``cpu_ms`` is the median of
-        the processor time of all threads, to which waiting on a busy machine adds nothing,
-        ``first_ms`` that of the first call of a turn, which finds the caches full of others' data.
+        ``median_ms``, ``best_ms``, ``cpu_ms`` and ``first_ms`` by name: ``cpu_ms`` is the mean
+        processor time of all threads, to which waiting on a busy machine adds nothing,
+        ``first_ms`` the median of the first call of a turn, which finds the caches full of
+        others' data.
     """
     from tqdm import tqdm  # here: the scripts for GPU machines time by themselves, without it
 
@@ -57,35 +57,30 @@ def interleaved(
     for _ in tqdm(range(rounds), title, leave=False, disable=None, unit='round'):
         for name, call in cases.items():
             for k in range(burst):
-                begin, begin_cpu = time.perf_counter(), time.process_time()
+                if k == unsettled:
+                    begin_cpu = time.process_time()
+                begin = time.perf_counter()
                 call()
-                end_cpu, end = time.process_time(), time.perf_counter()
+                end = time.perf_counter()
                 if k == 0:
                     first[name].append(1e3 * (end - begin))
                 if k >= unsettled:
                     spent[name].append(1e3 * (end - begin))
-                    used[name].append(1e3 * (end_cpu - begin_cpu))
+            # Once a turn and as a mean: of a thread that is running, the system counts up the
+            # time only every few milliseconds.
+            used[name].append(1e3 * (time.process_time() - begin_cpu) / (burst - unsettled))
     return {name: {'median_ms': float(np.median(times)), 'best_ms': min(times),
-                   'cpu_ms': float(np.median(used[name])),
+                   'cpu_ms': float(np.mean(used[name])),
                    'first_ms': float(np.median(first[name]))}
             for name, times in spent.items()}
 
 
-class _Count(TorchDispatchMode):
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.calls += 1
-        return func(*args, **(kwargs or {}))
-
-
 def operator_calls(call: Callable[[], object]) -> int:
-    """Operator calls of ``call``, views included: at a batch of one they are what costs."""
-    with _Count() as count:
+    """Operator calls of ``call``, views included, those that operators make themselves not."""
+    with torch.autograd.profiler.profile(use_kineto=False) as profile:
         call()
-    return count.calls
+    return sum(event.cpu_parent is None or not event.cpu_parent.name.startswith('aten::')
+               for event in profile.function_events if event.name.startswith('aten::'))
 
 
 def machine() -> dict[str, Any]:
