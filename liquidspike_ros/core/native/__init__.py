@@ -1,9 +1,10 @@
-"""Single ticks on the CPU in C: the stages of ``multimodal_fusion.one_tick``, each one call.
+"""Single ticks on the CPU in C: what ``multimodal_fusion.one_tick`` does, in one call.
 
 At a batch of one a tick in torch is a hundred and more operator calls that each cost more than what
-they compute. The C code (``stages.c``) needs no header but C's own. It is built when the package is
-installed; without a compiler, on processors it was not built for, or with ``LIQUIDSPIKE_NATIVE=0``
-in the environment, ticks run in torch, with the same values up to rounding.
+they compute; the C code (``tick.c``) takes little longer than reading the weights once. It is built
+when the package is installed and needs no header but C's own. Without a compiler, on processors it
+was not built for, or with ``LIQUIDSPIKE_NATIVE=0`` in the environment, ticks run in torch, with the
+same values up to rounding.
 """
 
 from __future__ import annotations
