@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 # Script -> its cheapest section, and who takes turns in it.
 SCRIPTS = {
     'step_latency': ('core, small', {'bare products', 'stock', 'gru twin', 'lstm twin',
-                                     'ours, hybrid', 'ours, hybrid, deployed'}),
+                                     'ours, hybrid', 'ours, hybrid, deployed',
+                                     'ours, hybrid, deployed without C'}),
     'train_throughput': ('core', {'bare products', 'stock', 'gru twin', 'lstm twin', 'ours',
                                   'our bare products'}),
     'lif': ('1x128, forward + backward', {'bare copies', 'stock', 'gru twin', 'lstm twin', 'ours'}),
