@@ -37,7 +37,7 @@ class NativeTick:
             structures.Core() if w.core is None else to.core(w.core),
             structures.Head() if w.votes is None else to.head(w.votes.first, w.votes.last),
             ctypes.addressof(self._levels), len(w.levels))
-        self._address, self._shares = ctypes.addressof(self._w), to.to(w.shares)
+        self._address, self._shares = ctypes.addressof(self._w), w.shares.contiguous()
         library, last = kernels(), w.votes if w.core is None else w.core
         assert library is not None
         assert last is not None
@@ -61,15 +61,16 @@ class NativeTick:
                                      (memory,)))
         if addresses is None:
             return None
-        present, shares = _presence(tick, self._shares)
+        present = None if tick.present is None else tick.present.contiguous()
+        shares = self._shares if tick.shares is None else tick.shares.contiguous()
         new = self._like.new_empty
         after, rates, output = new(1, self._total), new(self._rates), new(self._outputs)
         tokens = new(self._tokens) if insight else None
         attention = new(self._attention) if insight and self._attention else None
         failed = self._run(
-            self._address, self._given(*addresses), present, shares, float(tick.dt),
-            torch.get_num_threads(), after.data_ptr(), rates.data_ptr(), _address(tokens),
-            _address(attention), output.data_ptr())
+            self._address, self._given(*addresses), _address(present), shares.data_ptr(),
+            float(tick.dt), torch.get_num_threads(), after.data_ptr(), rates.data_ptr(),
+            _address(tokens), _address(attention), output.data_ptr())
         if failed:
             raise MemoryError('no memory for a tick')
         # "Unsafe" for autograd, which takes no part here and forbids writing to other views.
@@ -94,7 +95,7 @@ class NativeEarlyTick:
         self._pointers = to = Pointers()
         self._w = structures.EarlyTick(
             to.adapters(w), to.encoders(w.shared), to.head(w.first, w.last))
-        self._address, self._factors = ctypes.addressof(self._w), to.to(w.factors)
+        self._address, self._factors = ctypes.addressof(self._w), w.factors.contiguous()
         library = kernels()
         assert library is not None
         self._run, self._like = library.early_tick, w.factors
@@ -111,18 +112,18 @@ class NativeEarlyTick:
         addresses = _addresses(chain(tick.features.values(), (before['membrane'], before['hx'])))
         if addresses is None:
             return None
-        present, factors = _presence(tick, self._factors)
+        present, factors = None, self._factors
         if tick.present is not None and tick.shares is not None:
+            present = tick.present.contiguous()
             # 1 for every present modality to begin with, whatever the subset.
-            counted = tick.shares * tick.present.sum(0)
-            factors = counted.data_ptr()
+            factors = (tick.shares * present.sum(0)).contiguous()
         new = self._like.new_empty
         after, rates, output = new(1, self._total), new(self._rates), new(self._outputs)
         adapted = new(self._adapted)
         failed = self._run(
-            self._address, self._given(*addresses), present, factors, float(tick.dt),
-            torch.get_num_threads(), after.data_ptr(), rates.data_ptr(), adapted.data_ptr(),
-            output.data_ptr())
+            self._address, self._given(*addresses), _address(present), factors.data_ptr(),
+            float(tick.dt), torch.get_num_threads(), after.data_ptr(), rates.data_ptr(),
+            adapted.data_ptr(), output.data_ptr())
         if failed:
             raise MemoryError('no memory for a tick')
         membrane, hx = torch.unsafe_split_with_sizes(after, self._state_sizes, 1)
@@ -177,12 +178,3 @@ def _addresses(values: Iterable[Tensor | None]) -> list[int | None] | None:
 
 def _address(value: Tensor | None) -> int | None:
     return None if value is None else value.data_ptr()
-
-
-def _presence(tick: Tick, shares: int | None) -> tuple[int | None, int | None]:
-    """Where presence and shares of the modalities stand; the latter as given if all are there."""
-    if tick.present is None or tick.shares is None:
-        return None, shares
-    return tick.present.data_ptr(), tick.shares.data_ptr()
-
-

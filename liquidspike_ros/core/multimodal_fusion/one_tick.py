@@ -2,7 +2,8 @@
 
 The values are those of ``strategies`` and ``side_by_side``. At a batch of one the calls cost more
 than what they compute, so here stand only those that cannot be left out, on weights laid out for
-few rows. ``M`` modalities come first in every shape.
+few rows. ``native_tick`` does the same for one row in a single call, where it can. ``M`` modalities
+come first in every shape.
 """
 
 from __future__ import annotations

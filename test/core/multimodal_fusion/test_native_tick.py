@@ -154,8 +154,11 @@ def test_what_is_masked_is_not_looked_at(strategy, in_c):
 
         output = check(model, draw, present=torch.tensor([present]), state=state)[0]
         assert torch.isfinite(output).all()
+    strided = torch.tensor([[True, True, False, True, True, True]])[:, ::2]  # True, False, True
+    check(model, inputs, present=strided, state=state)
     with torch.no_grad():  # nothing at all: the state goes on
-        output, after = model.step(inputs(), state, present=torch.zeros(1, 3, dtype=torch.bool))
+        output, after = model.step(inputs(), state,
+                                   present=torch.zeros(1, 1, dtype=torch.bool).expand(1, 3))
     assert torch.isfinite(output).all()
     assert all(torch.isfinite(value).all() for value in flat(after))
     assert all(in_c)
