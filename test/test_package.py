@@ -71,6 +71,12 @@ def test_manifest_names_every_message_package_the_nodes_import() -> None:
     assert {'rclpy', 'sensor_msgs', 'geometry_msgs'} <= used
 
 
+def test_manifest_asks_for_a_c_compiler() -> None:
+    # The key that rosdep has for one: there is none called gcc, and an unknown one stops rosdep.
+    assert 'g++-static' in {element.text for element in manifest().iter('buildtool_depend')}
+    assert 'ext_modules' in setup_arguments()
+
+
 def test_every_requirement_is_pinned() -> None:
     lines = (ROOT / 'constraints.txt').read_text().splitlines()
     pins = {normalised(line) for line in lines if line and not line.startswith('#')}
