@@ -1,10 +1,18 @@
+import os
 from pathlib import Path
 import platform
+import shlex
+import shutil
+import sysconfig
 
 from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError, CCompilerError, CompileError
 
 PACKAGE = 'liquidspike_ros'
 SHARED = ('launch', 'config', 'models', 'worlds')
+NATIVE = Path(PACKAGE, 'core', 'native')
+OPENMP = '-fopenmp'
 
 
 def shared_files() -> list[tuple[str, list[str]]]:
@@ -22,8 +30,6 @@ def native_extensions() -> list[Extension]:
 
     It is opened as a plain library, not imported, and needs nothing of Python's headers.
     """
-    folder = Path(PACKAGE, 'core', 'native')
-    sources = [str(path) for path in sorted(folder.glob('*.c'))]
     avx2 = ['-mavx2', '-mfma']
     variants: dict[str, list[str]] = {'plain': []}
     if platform.machine() in ('x86_64', 'AMD64'):
@@ -31,14 +37,74 @@ def native_extensions() -> list[Extension]:
             *avx2, *(f'-mavx512{part}' for part in ('f', 'bw', 'dq', 'vl'))]}
     return [
         Extension(
-            f'{PACKAGE}.core.native._stages_{name}', sources, optional=True,
-            depends=[str(path) for path in sorted(folder.glob('*.h'))],
+            f'{PACKAGE}.core.native._stages_{name}',
+            [str(path) for path in sorted(NATIVE.glob('*.c'))], optional=True,
             # Sums are fused where the code says so and nowhere else: the same bits everywhere.
             extra_compile_args=['-O3', '-std=c11', '-ffp-contract=off', '-fno-math-errno',
-                                '-fno-trapping-math', '-fvisibility=hidden', '-fopenmp', *flags],
-            extra_link_args=['-fopenmp'])
+                                '-fno-trapping-math', '-fvisibility=hidden', OPENMP, *flags],
+            extra_link_args=[OPENMP],
+            libraries=['m'])  # fmaf, on processors that have no instruction for it
         for name, flags in variants.items()
     ]
+
+
+def without_openmp(extension: Extension) -> None:
+    """Let a library do without threads."""
+    for flags in (extension.extra_compile_args, extension.extra_link_args):
+        flags[:] = [flag for flag in flags if flag != OPENMP]
+
+
+class BuildNative(build_ext):
+    """Builds what can be built here; what cannot is missing, and a line says what that costs."""
+
+    command_name = 'build_ext'
+
+    def run(self) -> None:
+        # The interpreter may have been built by another compiler than the one that is here.
+        if not shutil.which(shlex.split(sysconfig.get_config_var('CC') or 'cc')[0]):
+            os.environ.setdefault('CC', 'cc')
+        super().run()
+
+    def build_extensions(self) -> None:
+        # One after the other, even with --parallel: their object files have the same names.
+        failed: dict[str, Exception] = {}
+        for extension in self.extensions:
+            # Named this late because colcon's links to them would make egg_info complain.
+            extension.depends = [str(path) for path in sorted(NATIVE.glob('*.h'))]
+            try:
+                self.build_extension(extension)
+            except (CCompilerError, BaseError) as error:
+                failed[extension.name] = error
+                # One that an earlier call left is of other sources.
+                Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+        # Old setuptools would look for all of them, optional or not.
+        self.extensions = [each for each in self.extensions if each.name not in failed]
+        if failed:
+            names = ', '.join(name.rpartition('.')[2] for name in failed)
+            self.warn(f'{names} not built, single ticks of the fusion core run in torch instead, '
+                      f'at about half the speed: {next(iter(failed.values()))}')
+
+    def build_extension(self, extension: Extension) -> None:
+        compiler = getattr(self.compiler, 'compiler_so', ['cl'])[0]
+        try:
+            super().build_extension(extension)
+        except CCompilerError as error:
+            if not shutil.which(compiler):
+                raise CompileError(f'there is no C compiler ({compiler}); sudo apt-get install '
+                                   'gcc, then install again') from error
+            if OPENMP not in extension.extra_link_args:
+                raise
+            without_openmp(extension)
+            super().build_extension(extension)
+            for other in self.extensions:
+                without_openmp(other)
+            self.warn(f'{compiler} has no OpenMP: every single tick runs on one thread')
+
+    def copy_extensions_to_source(self) -> None:
+        # What was built in place before goes, also where nothing takes its place.
+        for old in NATIVE.glob(f'_stages_*{sysconfig.get_config_var("EXT_SUFFIX")}'):
+            old.unlink()
+        super().copy_extensions_to_source()
 
 
 setup(
@@ -52,6 +118,7 @@ setup(
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={PACKAGE: ['py.typed']},
     ext_modules=native_extensions(),
+    cmdclass={'build_ext': BuildNative},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),

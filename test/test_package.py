@@ -5,18 +5,26 @@ from __future__ import annotations
 import ast
 import os
 from pathlib import Path
+import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tarfile
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
 import liquidspike_ros
+from liquidspike_ros.core.native.library import variant_for
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = 'liquidspike_ros'
+NATIVE = Path(PACKAGE, 'core', 'native')
+COMPILER = shutil.which('cc') or shutil.which('gcc')
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason='needs a C compiler')
 
 
 def manifest() -> ElementTree.Element:
@@ -109,26 +117,64 @@ def test_make_alone_explains_itself() -> None:
         assert f'make {target}' in shown.stdout
 
 
+def copy_sources(path: Path) -> Path:
+    """The package as it comes, without what was built in place."""
+    skipped = shutil.ignore_patterns('.*', 'out', 'build', 'dist', 'install', 'log', '*.egg-info',
+                                     '__pycache__', '*.so')
+    shutil.copytree(ROOT, path, ignore=skipped)
+    return path
+
+
+def run_setup(path: Path, *arguments: str, compiler: Path | None = None) -> str:
+    """What ``setup.py`` warns of, in a copy of the sources."""
+    environment = {**os.environ, 'CC': str(compiler)} if compiler else None
+    return subprocess.run([sys.executable, 'setup.py', '-q', *arguments], cwd=path, check=True,
+                          env=environment, timeout=120, capture_output=True, text=True).stderr
+
+
+def program(path: Path, script: str) -> Path:
+    path.write_text(f'#!/bin/sh\n{script}\n')
+    path.chmod(0o755)
+    return path
+
+
+def build_workspace(path: Path, **environment: str) -> str:
+    """Make a ROS workspace with this package and build it; what colcon passed on of warnings."""
+    pytest.importorskip('colcon_core', reason="colcon is in the extra 'dev'")
+    copy_sources(path / 'src' / PACKAGE)
+    return subprocess.run([sys.executable, '-m', 'colcon', 'build', '--base-paths', 'src'],
+                          cwd=path, check=True, timeout=240, capture_output=True, text=True,
+                          env={**os.environ, **environment}).stderr
+
+
 @pytest.fixture(scope='module')
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ROS workspace with this package, built by colcon."""
-    pytest.importorskip('colcon_core', reason="colcon is in the extra 'dev'")
     path = tmp_path_factory.mktemp('workspace')
-    skipped = shutil.ignore_patterns('.*', 'out', 'build', 'install', 'log', '*.egg-info',
-                                     '__pycache__')
-    shutil.copytree(ROOT, path / 'src' / PACKAGE, ignore=skipped)
-    subprocess.run([sys.executable, '-m', 'colcon', 'build', '--base-paths', 'src'], cwd=path,
-                   check=True, timeout=240, capture_output=True)
+    build_workspace(path)
     return path
 
 
 def in_workspace(workspace: Path, command: str) -> str:
     """Run a command as a user would, after sourcing the workspace, from somewhere else."""
     clean = {name: value for name, value in os.environ.items()
-             if name not in ('PYTHONPATH', 'AMENT_PREFIX_PATH')}
+             if name not in ('PYTHONPATH', 'AMENT_PREFIX_PATH', 'LIQUIDSPIKE_NATIVE')}
     script = f'. {workspace}/install/setup.bash && cd / && {command}'
     return subprocess.run(['bash', '-c', script], env=clean, check=True, timeout=120,
                           capture_output=True, text=True).stdout
+
+
+def native_in_workspace(workspace: Path) -> tuple[str, list[Path]]:
+    """Why ticks do not run in C, '' if they do; and the libraries that were opened for it."""
+    asked = """if True:
+        from liquidspike_ros.core import native
+        print(native.reason())
+        with open('/proc/self/maps') as maps:
+            print(*{line.split()[-1] for line in maps if '_stages_' in line}, sep='\\n')"""
+    out = in_workspace(workspace, f'{sys.executable} -c {shlex.quote(asked)}')
+    reason, *opened = out.splitlines()
+    if 'processor' in reason:
+        pytest.skip(reason)
+    return reason, [Path(path) for path in opened if path]
 
 
 @pytest.mark.slow
@@ -158,3 +204,69 @@ def test_executables_run_from_the_workspace(workspace: Path) -> None:
     # The workspace's own robot file, though this interpreter may have the source tree installed.
     assert str(prefix / 'share' / PACKAGE / 'config/robots/beacon.yaml') in out
     assert 'camera/image_raw' in out
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_ticks_run_by_the_library_that_colcon_built(workspace: Path) -> None:
+    reason, opened = native_in_workspace(workspace)
+    assert reason == ''
+    # Not by the one in the source tree, though this interpreter may have that installed.
+    assert len(opened) == 1
+    assert opened[0].is_relative_to(workspace / 'install' / PACKAGE / 'lib')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('script', 'why'), [('exit 1', 'failed with exit code 1'),
+                                             (None, 'there is no C compiler')])
+def test_without_a_compiler_colcon_builds_the_rest(
+        tmp_path: Path, script: str | None, why: str) -> None:
+    compiler = program(tmp_path / 'cc', script) if script else tmp_path / 'nowhere'
+    shown = build_workspace(tmp_path / 'workspace', CC=str(compiler))
+    assert [why in line for line in shown.splitlines() if 'single ticks' in line] == [True]
+    reason, opened = native_in_workspace(tmp_path / 'workspace')
+    assert 'install again where there is a C compiler' in reason
+    assert not opened
+
+
+def test_a_library_of_older_sources_does_not_outlive_a_build_that_fails(tmp_path: Path) -> None:
+    sources = copy_sources(tmp_path / 'sources')
+    variant = variant_for('AVX2', platform.machine())
+    name = NATIVE / f'_stages_{variant}{sysconfig.get_config_var("EXT_SUFFIX")}'
+    for older in (sources / name, sources / 'lib' / name):
+        older.parent.mkdir(parents=True, exist_ok=True)
+        older.touch()
+        os.utime(older, (0, 0))
+    run_setup(sources, 'build_ext', '--inplace', '--build-lib', 'lib',
+              compiler=program(tmp_path / 'cc', 'exit 1'))
+    assert list(sources.rglob('*.so')) == []
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_a_compiler_without_openmp_builds_libraries_without_threads(tmp_path: Path) -> None:
+    sources = copy_sources(tmp_path / 'sources')
+    script = f'case "$*" in *openmp*) exit 1;; esac\nexec {COMPILER} "$@"'
+    compiler = program(tmp_path / 'cc', script)
+    shown = run_setup(sources, 'build_ext', '--inplace', compiler=compiler)
+    assert shown.count('has no OpenMP') == 1
+    assert 'not built' not in shown
+    built = list((sources / NATIVE).glob('_stages_*.so'))
+    assert built
+    assert not any(b'GOMP_parallel' in path.read_bytes() for path in built)
+
+
+@pytest.mark.slow
+def test_source_distribution_holds_what_a_build_needs(tmp_path: Path) -> None:
+    sources = copy_sources(tmp_path / 'sources')
+    run_setup(sources, 'sdist')
+    (archive,) = (sources / 'dist').iterdir()
+    with tarfile.open(archive) as opened:
+        held = {Path(*Path(name).parts[1:]) for name in opened.getnames()}
+    wanted = {Path('setup.cfg'), Path('pyproject.toml'), Path('package.xml'),
+              Path('constraints.txt'), Path('resource', PACKAGE)}
+    for folder in (NATIVE, Path('launch'), Path('config'), Path('models')):
+        wanted |= {path.relative_to(sources) for path in (sources / folder).rglob('*')
+                   if path.is_file()}
+    assert {path.suffix for path in wanted} >= {'.c', '.h', '.safetensors'}
+    assert wanted - held == set()
