@@ -9,6 +9,7 @@ venv=.venv
 log=$venv/setup.log
 stamp=$venv/.setup-stamp
 gl_stamp=$venv/.gl-stamp
+native=liquidspike_ros/core/native
 extras='ros,sim,train,export,dev'
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -55,17 +56,43 @@ run_pip() {
     say "  done in $((SECONDS - started)) s"
 }
 
+compiler() { command -v cc || command -v gcc; }
+
+# What the package is installed from. A compiler that comes or goes is reason enough to do it again.
+wanted() {
+    cat setup.py setup.cfg constraints.txt scripts/setup.sh "$native"/*.[ch] | sha256sum
+    compiler >/dev/null && echo 'with a compiler'
+    echo "$PWD"
+}
+
+install_compiler() {
+    compiler >/dev/null && return
+    if as_root_on_debian; then
+        say 'there is no C compiler, installing gcc …'
+        apt_install gcc libc6-dev >>$log 2>&1 && return
+    fi
+    say 'there is no C compiler: single ticks of the fusion core will run in torch, at about half the speed; on Debian/Ubuntu: sudo apt-get install gcc, then make setup'
+}
+
+# The package works without the C code, so nothing would tell.
+check_native() {
+    local reason
+    reason=$($venv/bin/python -c 'from liquidspike_ros.core import native
+print(native.reason())' 2>>$log) || reason='the package cannot be imported'
+    [ -z "$reason" ] || say "single ticks of the fusion core run in torch, at about half the speed: $reason (more in $log)"
+}
+
 install_packages() {
-    local wanted
-    wanted=$(cat setup.py setup.cfg constraints.txt scripts/setup.sh | sha256sum)
-    [ "$(cat $stamp 2>/dev/null)" = "$wanted $PWD" ] && return
+    [ "$(cat $stamp 2>/dev/null)" = "$(wanted)" ] && return
     : >$log
+    install_compiler
     # One pinned setuptools serves both the editable install and colcon, so nothing is built in
     # an environment that nobody pinned.
     run_pip 'installing the build tool (setuptools)' install -c constraints.txt setuptools
     run_pip 'installing torch, ROS 2 wheels, MuJoCo and tools (about a minute)' \
-        install -c constraints.txt --no-build-isolation -e ".[$extras]"
-    echo "$wanted $PWD" >$stamp
+        install -v -c constraints.txt --no-build-isolation -e ".[$extras]"
+    compiler >/dev/null && check_native
+    wanted >$stamp
 }
 
 # EGL or OSMesa is what the simulated camera is drawn with when there is no screen. That a library
