@@ -11,6 +11,7 @@ import pytest
 
 from liquidspike_ros.cli import main
 from liquidspike_ros.cli.program import COMMANDS, explain
+from liquidspike_ros.core import native
 
 ROBOT = 'config/robots/beacon.yaml'
 
@@ -208,6 +209,18 @@ def test_info_describes_a_checkpoint(
 def test_version_names_the_libraries(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['version']) == 0
     assert 'torch 2.' in capsys.readouterr().out
+
+
+def test_version_says_where_single_ticks_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(['version']) == 0
+    told = capsys.readouterr().out
+    assert 'run in C, built for ' in told or f'run in torch: {native.reason()}\n' in told
+    monkeypatch.setattr(native, 'kernels', lambda: None)
+    monkeypatch.setattr(native, 'reason', lambda: 'LIQUIDSPIKE_NATIVE=0 is set')
+    assert main(['version']) == 0
+    assert 'run in torch: LIQUIDSPIKE_NATIVE=0 is set\n' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('command', [m.__name__.rpartition('.')[2] for m in COMMANDS])

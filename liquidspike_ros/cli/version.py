@@ -1,4 +1,4 @@
-"""Print the version and those of the libraries results depend on.
+"""Print the version, those of the libraries results depend on, and whether ticks run in C.
 
 Examples:
   liquidspike version
@@ -21,11 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print one line a library."""
+    """Print one line a library, and one on the C code of single ticks."""
     print(f'liquidspike {__version__} (Python {platform.python_version()})')
     for name in LIBRARIES:
         try:
             print(f'  {name} {metadata.version(name)}')
         except metadata.PackageNotFoundError:
             print(f'  {name} not installed')
+    # Here: --help needs no torch.
+    from ..core import native
+
+    library = native.kernels()
+    print('  single ticks on the CPU run in '
+          + (f'torch: {native.reason()}' if library is None else f'C, built for {library.variant}'))
     return 0
