@@ -6,17 +6,15 @@ left to the torch calls there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 import ctypes
-from itertools import chain
 from operator import itemgetter
 
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from ..native import kernels, structures, takes
-from .native_weights import NotPlain, Pointers
+from .native_weights import is_plain, memory_units, NotPlain, Pointers
 from .one_tick import Tick, Ticked
 from .state import State
 from .tick_weights import EarlyWeights, EncoderWeights, TickWeights
@@ -30,26 +28,29 @@ class NativeTick:
     """
 
     def __init__(self, w: TickWeights) -> None:
-        self._pointers = to = Pointers()
-        self._levels = (structures.Attention * len(w.levels))(*map(to.attention, w.levels))
-        self._w = structures.Tick(
-            to.encoders(w.encoders),
-            structures.Core() if w.core is None else to.core(w.core),
-            structures.Head() if w.votes is None else to.head(w.votes.first, w.votes.last),
-            ctypes.addressof(self._levels), len(w.levels))
-        self._address, self._shares = ctypes.addressof(self._w), w.shares.contiguous()
         library, last = kernels(), w.votes if w.core is None else w.core
         assert library is not None
         assert last is not None
         self._run, self._like = library.tick, w.shares
-        cells, neurons, units = _sizes(w.encoders)
-        memory = None if w.core is None else w.core.memory
-        self._memory = 0 if memory is None else memory.heads.weight.shape[2] // 4
+        cells, (inputs, neurons, units) = len(w.shares), _sizes(w.encoders)
+        width, outputs = w.encoders.readout.outputs, last.last.outputs
+        self._memory = memory_units(w.core)
+        self._pointers = to = Pointers()
+        self._levels = (structures.Attention * len(w.levels))(
+            *(to.attention(level, cells, width) for level in w.levels))
+        self._w = structures.Tick(
+            to.encoders(w.encoders, cells, inputs),
+            structures.Core() if w.core is None else to.core(w.core, width),
+            structures.Head() if w.votes is None else
+            to.head(w.votes.first, w.votes.last, cells, units, outputs),
+            ctypes.addressof(self._levels), len(w.levels))
+        self._address, self._shares = ctypes.addressof(self._w), to.to(w.shares, cells, 1, 1)
         self._state_sizes = [neurons] * cells + [units] * cells + [self._memory]
+        self._shapes = [(1, size) for size in [inputs] * cells + self._state_sizes]
         self._total, self._cells = sum(self._state_sizes), cells
-        self._given = ctypes.c_void_p * (3 * cells + 1)
-        self._outputs = (1, last.last.weight.shape[2])
-        self._rates, self._tokens = (cells, 1, neurons), (cells, 1, w.encoders.readout.outputs)
+        self._given = ctypes.c_void_p * len(self._shapes)
+        self._outputs, self._tokens = (1, outputs), (cells, 1, width)
+        self._rates = (cells, 1, neurons)
         self._attention = (1, w.levels[-1].num_heads, cells, cells) if w.levels else None
 
     def __call__(self, tick: Tick, state: State, insight: bool) -> Ticked | None:
@@ -57,18 +58,19 @@ class NativeTick:
         features, cells = tick.features, self._cells
         before = [*map(state['encoders'].__getitem__, features)]
         memory = state['memory']['hx'] if self._memory else None
-        addresses = _addresses(chain(features.values(), map(_MEMBRANE, before), map(_HX, before),
-                                     (memory,)))
+        addresses = _addresses([*features.values(), *map(_MEMBRANE, before), *map(_HX, before),
+                                memory], self._shapes)
         if addresses is None:
             return None
         present = None if tick.present is None else tick.present.contiguous()
-        shares = self._shares if tick.shares is None else tick.shares.contiguous()
+        shares = None if tick.shares is None else tick.shares.contiguous()
         new = self._like.new_empty
         after, rates, output = new(1, self._total), new(self._rates), new(self._outputs)
         tokens = new(self._tokens) if insight else None
         attention = new(self._attention) if insight and self._attention else None
         failed = self._run(
-            self._address, self._given(*addresses), _address(present), shares.data_ptr(),
+            self._address, self._given(*addresses), _address(present),
+            self._shares if shares is None else shares.data_ptr(),
             float(tick.dt), torch.get_num_threads(), after.data_ptr(), rates.data_ptr(),
             _address(tokens), _address(attention), output.data_ptr())
         if failed:
@@ -92,27 +94,29 @@ class NativeEarlyTick:
     """
 
     def __init__(self, w: EarlyWeights) -> None:
-        self._pointers = to = Pointers()
-        self._w = structures.EarlyTick(
-            to.adapters(w), to.encoders(w.shared), to.head(w.first, w.last))
-        self._address, self._factors = ctypes.addressof(self._w), w.factors.contiguous()
         library = kernels()
         assert library is not None
         self._run, self._like = library.early_tick, w.factors
-        _, neurons, units = _sizes(w.shared)
+        cells, width, (_, neurons, units) = len(w.shares), w.adapters.outputs, _sizes(w.shared)
+        self._pointers = to = Pointers()
+        self._w = structures.EarlyTick(
+            to.adapters(w, cells), to.encoders(w.shared, 1, cells * width),
+            to.head(w.first, w.last, 1, w.shared.readout.outputs))
+        self._address, self._factors = ctypes.addressof(self._w), to.to(w.factors, cells, 1, 1)
         self._state_sizes, self._total = [neurons, units], neurons + units
-        cells, _, width = w.adapters.weight.shape
-        self._given = ctypes.c_void_p * (cells + 2)
+        self._shapes = [(1, size) for size in [w.adapters.inputs] * cells + self._state_sizes]
+        self._given = ctypes.c_void_p * len(self._shapes)
         self._rates, self._adapted = (1, 1, neurons), (cells, 1, width)
-        self._outputs = (1, w.last.weight.shape[2])
+        self._outputs = (1, w.last.outputs)
 
     def __call__(self, tick: Tick, state: State, insight: bool) -> Ticked | None:
         """One tick; None if that is not for the C code."""
         before = state['shared']
-        addresses = _addresses(chain(tick.features.values(), (before['membrane'], before['hx'])))
+        addresses = _addresses([*tick.features.values(), before['membrane'], before['hx']],
+                               self._shapes)
         if addresses is None:
             return None
-        present, factors = None, self._factors
+        present = factors = None
         if tick.present is not None and tick.shares is not None:
             present = tick.present.contiguous()
             # 1 for every present modality to begin with, whatever the subset.
@@ -121,7 +125,8 @@ class NativeEarlyTick:
         after, rates, output = new(1, self._total), new(self._rates), new(self._outputs)
         adapted = new(self._adapted)
         failed = self._run(
-            self._address, self._given(*addresses), _address(present), factors.data_ptr(),
+            self._address, self._given(*addresses), _address(present),
+            self._factors if factors is None else factors.data_ptr(),
             float(tick.dt), torch.get_num_threads(), after.data_ptr(), rates.data_ptr(),
             adapted.data_ptr(), output.data_ptr())
         if failed:
@@ -148,31 +153,34 @@ def native_early_tick(w: EarlyWeights) -> NativeEarlyTick | None:
 
 
 _MEMBRANE, _HX = itemgetter('membrane'), itemgetter('hx')
-_PLAIN = (Tensor, nn.Parameter)  # other kinds of tensors have no memory, or somebody watches them
 
 
 def _sizes(w: EncoderWeights) -> tuple[int, int, int]:
-    """Modalities, neurons and liquid units of each."""
-    cells, units, _ = w.readout.weight.shape
-    return cells, w.current.weight.shape[2], units
+    """Inputs, neurons and liquid units of each modality."""
+    return w.current.inputs, w.current.outputs, w.readout.inputs
 
 
-def _addresses(values: Iterable[Tensor | None]) -> list[int | None] | None:
-    """Where the numbers of each ``[1, N]`` stand; None if the C code cannot read all of them.
+def _addresses(
+    values: list[Tensor | None], shapes: list[tuple[int, int]]
+) -> list[int | None] | None:
+    """Where the numbers of each stand; None if the C code cannot read all of them.
 
     Also if somebody records the operator calls, and would miss what is done without any.
     """
-    if torch.jit.is_tracing() or _get_current_dispatch_mode() is not None:
+    if (len(values) != len(shapes) or torch.jit.is_tracing()
+            or _get_current_dispatch_mode() is not None):
         return None
     found: list[int | None] = []
-    for value in values:
+    for value, shape in zip(values, shapes, strict=True):
         if value is None:
             found.append(None)
             continue
-        if (type(value) not in _PLAIN or value.dtype is not torch.float32 or not value.is_cpu
-                or not value.is_contiguous() or value.shape[0] != 1):
+        if not is_plain(value) or value.shape != shape or not value.is_contiguous():
             return None
-        found.append(value.data_ptr())
+        address = value.data_ptr()
+        if not address:  # torch's stand-in for zeros, without memory
+            return None
+        found.append(address)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import nn, Tensor
 
 from ..native import structures
 from ..products import Affine
@@ -22,64 +22,108 @@ class NotPlain(Exception):
     """The weights are not what the C code can read."""
 
 
+def is_plain(value: Tensor, dtype: torch.dtype = torch.float32) -> bool:
+    """Whether the numbers stand in the memory of the CPU as they are."""
+    # Other kinds of tensors have no memory, or somebody watches them; with the negative bit of a
+    # conjugate's imaginary part, the memory holds other signs.
+    return (type(value) in _PLAIN and value.dtype is dtype and value.is_cpu
+            and not value.is_neg())
+
+
+_PLAIN = (Tensor, nn.Parameter)
+
+
 class Pointers:
-    """Makes structures of weights, and keeps alive what they point to."""
+    """Makes structures of weights, and keeps alive what they point to.
+
+    The C code knows no other sizes than those of the weights themselves, so all of them have to
+    fit each other. Every method raises ``NotPlain`` where they do not: torch then says what is
+    wrong, or spreads what is smaller.
+    """
 
     def __init__(self) -> None:
         self._kept: list[Tensor] = []
 
-    def to(self, value: Tensor | None) -> int | None:
-        """Where the numbers stand, one after the other; None for None.
-
-        Raises:
-            NotPlain: They are not single precision (or bool) on the CPU.
-        """
+    def to(
+        self, value: Tensor | None, *shape: int, dtype: torch.dtype = torch.float32
+    ) -> int | None:
+        """Where the numbers stand, one after the other; None for None."""
         if value is None:
             return None
-        if value.dtype not in (torch.float32, torch.bool) or not value.is_cpu:
+        if value.shape != shape or not is_plain(value, dtype):
             raise NotPlain
         value = value.detach().contiguous()
         self._kept.append(value)
         return value.data_ptr()
 
-    def affine(self, w: Affine) -> structures.Affine:
-        """Layers; if they have few outputs, laid out once more."""
+    def affine(
+        self, w: Affine, layers: int, inputs: int, outputs: int | None = None
+    ) -> structures.Affine:
+        """Layers of these sizes, any ``outputs`` if None; if these are few, laid out once more."""
         if w.columns:
             raise NotPlain
-        layers, inputs, outputs = w.weight.shape
+        outputs = w.outputs if outputs is None else outputs
         few = outputs < FEW
-        return structures.Affine(self.to(w.weight.mT if few else w.weight), self.to(w.bias),
-                                 layers, inputs, outputs, few)
+        weight = (self.to(w.weight.mT, layers, outputs, inputs) if few else
+                  self.to(w.weight, layers, inputs, outputs))
+        return structures.Affine(weight, self.to(w.bias, layers, 1, outputs), layers, inputs,
+                                 outputs, few)
 
-    def liquid(self, w: LiquidWeights) -> structures.Liquid:
+    def liquid(
+        self, w: LiquidWeights, cells: int, inputs: int, units: int
+    ) -> structures.Liquid:
         """Liquid cells side by side."""
-        return structures.Liquid(self.affine(w.first), self.affine(w.heads), w.dt_scale, w.gated)
+        first = self.affine(w.first, cells, inputs + units)
+        return structures.Liquid(first, self.affine(w.heads, cells, first.outputs, 4 * units),
+                                 w.dt_scale, w.gated)
 
-    def encoders(self, w: EncoderWeights) -> structures.Encoders:
+    def encoders(self, w: EncoderWeights, cells: int, inputs: int) -> structures.Encoders:
         """Encoders side by side."""
+        if w.steps < 1:
+            raise NotPlain
+        neurons, units = w.current.outputs, w.readout.inputs
+        row = cells, 1, neurons
         return structures.Encoders(
-            self.affine(w.current), self.affine(w.readout), self.liquid(w.liquid),
-            self.to(w.silent), self.to(w.beta), self.to(w.threshold), w.steps, _eps(w.norm_eps))
+            self.affine(w.current, cells, inputs), self.affine(w.readout, cells, units),
+            self.liquid(w.liquid, cells, neurons, units), self.to(w.silent, *row),
+            self.to(w.beta, *row), self.to(w.threshold, *row), w.steps, _eps(w.norm_eps))
 
-    def attention(self, w: AttentionWeights) -> structures.Attention:
+    def attention(self, w: AttentionWeights, cells: int, width: int) -> structures.Attention:
         """One level of attention."""
         gain, shift, eps = w.norm
-        return structures.Attention(self.affine(w.projection), self.affine(w.output),
-                                    self.to(gain), self.to(shift), self.to(w.groups),
-                                    w.num_heads, eps)
+        gain = w.output.bias.new_ones(width) if gain is None else gain
+        shift = w.output.bias.new_zeros(width) if shift is None else shift
+        return structures.Attention(
+            self.affine(w.projection, 3 * w.num_heads, width, w.head_dim),
+            self.affine(w.output, 1, w.num_heads * w.head_dim, width), self.to(gain, width),
+            self.to(shift, width), self.to(w.groups, cells, cells, dtype=torch.bool),
+            w.num_heads, eps)
 
-    def core(self, w: CoreWeights) -> structures.Core:
+    def core(self, w: CoreWeights, width: int) -> structures.Core:
         """What stands behind the attention."""
-        memory = structures.Liquid() if w.memory is None else self.liquid(w.memory)
-        return structures.Core(self.affine(w.projection), memory, self.head(w.first, w.last))
+        fused, units = w.projection.outputs, memory_units(w)
+        memory = (structures.Liquid() if w.memory is None else
+                  self.liquid(w.memory, 1, fused, units))
+        return structures.Core(self.affine(w.projection, 1, width), memory,
+                               self.head(w.first, w.last, 1, fused + units))
 
-    def head(self, first: Affine, last: Affine) -> structures.Head:
-        """Two layers with a SiLU between."""
-        return structures.Head(self.affine(first), self.affine(last))
+    def head(
+        self, first: Affine, last: Affine, layers: int, inputs: int, outputs: int | None = None
+    ) -> structures.Head:
+        """Two layers with a SiLU between, any ``outputs`` if None."""
+        hidden = self.affine(first, layers, inputs)
+        return structures.Head(hidden, self.affine(last, layers, hidden.outputs, outputs))
 
-    def adapters(self, w: EarlyWeights) -> structures.Adapters:
+    def adapters(self, w: EarlyWeights, cells: int) -> structures.Adapters:
         """What stands before the shared encoder of early fusion."""
-        return structures.Adapters(self.affine(w.adapters), self.to(w.absent), _eps(w.norm_eps))
+        return structures.Adapters(
+            self.affine(w.adapters, cells, w.adapters.inputs),
+            self.to(w.absent, cells, 1, w.adapters.outputs), _eps(w.norm_eps))
+
+
+def memory_units(w: CoreWeights | None) -> int:
+    """Units of the joint memory; 0 if there is none."""
+    return 0 if w is None or w.memory is None else w.memory.heads.outputs // 4
 
 
 def _eps(norm_eps: float | None) -> float:

@@ -167,7 +167,8 @@ class MultiModalFusionNetwork(nn.Module):
         if laid_out is None:
             return ('got encoders that differ, or of a kind with no such code, expected CfC cells '
                     'of equal size with directly coded inputs')
-        return '' if laid_out.native is not None else 'got weights that are not plain memory'
+        return '' if laid_out.native is not None else (
+            'got weights that are not plain memory, or do not fit each other')
 
     def _tick(
         self, laid_out: Any, inputs: Mapping[str, Tensor | None], state: State | None,

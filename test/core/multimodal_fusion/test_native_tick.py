@@ -13,6 +13,7 @@ from torch import nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from liquidspike_ros.core import native, products
+from liquidspike_ros.core.kept_weights import FrozenWeights
 from liquidspike_ros.core.multimodal_fusion import (
     early,
     MultiModalFusionNetwork,
@@ -255,6 +256,147 @@ def test_what_is_not_for_the_c_code_runs_in_torch(in_c):
         model.step(inputs(batch=2))
         model.double().step(double(given), double(state))
     assert in_c == [True, False, False]
+
+
+def encoders(model):
+    return [*getattr(model.fusion, 'encoders', {}).values()] or [model.fusion.shared]
+
+
+def put(modules, name, make):
+    for module in modules:
+        setattr(module, name, make())
+
+
+# The C code takes sizes as they are: what torch spreads or refuses, it must never see.
+MISFITS = {
+    'one beta for all neurons': ('late', lambda m: put(
+        [e.population for e in encoders(m)], 'beta', lambda: nn.Parameter(torch.tensor([0.5])))),
+    'one threshold for all neurons': ('hybrid', lambda m: put(
+        [e.population for e in encoders(m)], 'threshold', lambda: torch.tensor([0.6]))),
+    'one absent current': ('late', lambda m: put(
+        encoders(m), 'absent', lambda: nn.Parameter(torch.tensor([0.5])))),
+    'one number for a token': ('early', lambda m: m.fusion.tokens.update(
+        {name: nn.Parameter(torch.ones(1)) for name in NAMES})),
+    'one logit': ('hybrid', lambda m: put(
+        [m], 'modality_logits', lambda: nn.Parameter(torch.zeros(1)))),
+    'one row of groups': ('hierarchical', lambda m: put(
+        [m.fusion], 'groups', lambda: torch.tensor([[[True, False, True]]] * 2))),
+    'groups that are not bool': ('hierarchical', lambda m: put(
+        [m.fusion], 'groups', m.fusion.groups.float)),
+    'a threshold that is bool': ('late', lambda m: put(
+        [e.population for e in encoders(m)], 'threshold', lambda: torch.arange(7) < 5)),
+    'a norm too narrow': ('hybrid', lambda m: put(
+        [m.fusion.attention], 'norm', lambda: nn.LayerNorm(3))),
+    'a readout too narrow': ('hierarchical', lambda m: put(
+        encoders(m), 'readout', lambda: nn.Linear(4, 5))),
+    'a readout too wide': ('late', lambda m: put(
+        encoders(m), 'readout', lambda: nn.Linear(9, 6))),
+    'more currents than neurons': ('late', lambda m: put(
+        encoders(m), 'current', lambda: nn.Linear(5, 50))),
+    'more inputs than features': ('late', lambda m: (
+        put(encoders(m), 'current', lambda: nn.Linear(5000, 7)),
+        put(encoders(m), 'norm', lambda: nn.LayerNorm(5000)))),
+    'a backbone too narrow': ('late', lambda m: put(
+        [e.liquid.backbone for e in encoders(m)], '0', lambda: nn.Linear(11, 17))),
+    'heads of more units': ('late', lambda m: put(
+        [e.liquid for e in encoders(m)], 'heads', lambda: nn.Linear(128, 20))),
+    'a wider memory': ('hybrid', lambda m: put(
+        [m.fusion.core.memory], 'heads', lambda: nn.Linear(128, 32))),
+    'a projection too wide': ('hybrid', lambda m: put(
+        [m.fusion.core], 'projection', lambda: nn.Linear(6, 11))),
+    'a head with one output more': ('hybrid', lambda m: put(
+        [m.fusion.core.head.layers], '2', lambda: nn.Linear(5, 3))),
+    'a shared encoder with more inputs': ('early', lambda m: (
+        put([m.fusion.shared], 'current', lambda: nn.Linear(999, 21)),
+        put([m.fusion.shared], 'norm', lambda: nn.LayerNorm(999)))),
+    'an adapter more': ('early', lambda m: (
+        m.fusion.adapters.update({'more': copy.deepcopy(m.fusion.adapters['eye'])}),
+        m.fusion.tokens.update({'more': nn.Parameter(torch.zeros(6))}))),
+    'fewer features than inputs': ('late', lambda m: m.feature_dims.update(
+        dict.fromkeys(NAMES, 3))),
+    'no spike step': ('late', lambda m: put(encoders(m), 'num_spike_steps', int)),
+}
+
+
+def outcomes(model):
+    torch.manual_seed(1)
+    width = model.feature_dims['eye']
+    for names in (NAMES[:2], NAMES):
+        try:
+            with torch.no_grad():
+                yield model.step({name: torch.randn(1, width) for name in names})[0]
+        except (RuntimeError, ValueError, IndexError) as error:
+            yield str(error)
+
+
+@pytest.mark.filterwarnings('ignore:An output with one or more elements was resized')
+@pytest.mark.parametrize('misfit', MISFITS)
+def test_weights_that_do_not_fit_each_other_are_left_to_torch(misfit, in_c, monkeypatch):
+    strategy, change = MISFITS[misfit]
+    model = build(strategy)
+    [*outcomes(model)]
+    change(model)
+    assert in_c.pop()
+    in_c.clear()
+    got = [*outcomes(model)]
+    assert not any(in_c)
+    monkeypatch.setattr(native_tick, 'takes', lambda like: False)
+    for mine, wanted in zip(got, outcomes(copy.deepcopy(model)), strict=True):
+        assert type(mine) is type(wanted)
+        assert mine == wanted if isinstance(mine, str) else torch.equal(mine, wanted)
+
+
+@pytest.mark.parametrize('options', [{'bias': False}, {'elementwise_affine': False}])
+@pytest.mark.parametrize('strategy', ['hybrid', 'hierarchical'])
+def test_attention_with_a_norm_of_fewer_weights(strategy, options, in_c):
+    model = build(strategy)
+    for level in getattr(model.fusion, 'levels', None) or [model.fusion.attention]:
+        level.norm = nn.LayerNorm(6, **options)
+    check(model, inputs)
+    assert in_c == [True] * 2
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor without memory of its own, as quantised weights are."""
+
+    @staticmethod
+    def __new__(cls, value):
+        return torch.Tensor._make_wrapper_subclass(cls, value.shape, dtype=value.dtype)
+
+    def __init__(self, value) -> None:
+        self.value = value
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        args, kwargs = torch.utils._pytree.tree_map_only(
+            cls, lambda it: it.value, (args, kwargs or {}))
+        return torch.utils._pytree.tree_map_only(
+            torch.Tensor, cls, function(*args, **kwargs))
+
+
+def test_weights_without_memory_of_their_own_run_in_torch(in_c):
+    model, given = build(), inputs()
+    with torch.no_grad():
+        wanted = model.step(given)[0]
+        model.fusion.kept = FrozenWeights()  # as in a model that is deployed
+        norm = model.fusion.attention.norm
+        norm.weight = nn.Parameter(Elsewhere(norm.weight.detach()), requires_grad=False)
+        got = model.step(given)[0]
+    torch.testing.assert_close(getattr(got, 'value', got), wanted, rtol=1e-4, atol=1e-5)
+    assert in_c == [True, False]
+
+
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_memory_that_does_not_hold_the_values_is_not_read(strategy, in_c):
+    model, given = build(strategy, modality={'preprocessing': nn.Identity()}), inputs()
+    zeros = {name: torch._efficientzerotensor((1, 5)) for name in NAMES}
+    with torch.no_grad():
+        wanted = [model.step(values)[0] for values in (
+            given, {name: torch.zeros(1, 5) for name in NAMES})]
+        got = [model.step(values)[0] for values in (
+            {name: torch._neg_view(-value) for name, value in given.items()}, zeros)]
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
+    assert in_c == [True, True, False, False]
 
 
 @pytest.mark.parametrize('strategy', STRATEGIES)
