@@ -197,7 +197,8 @@ class MultiModalFusionNetwork(nn.Module):
         if ticked.tokens is None or not return_info:
             return ticked.output, ticked.state
         shape = (batch, len(self.modalities))
-        weights = laid_out.shares.view(-1).expand(shape) if weights is None else weights
+        if weights is None:  # a copy, since later ticks read the shares
+            weights = laid_out.shares.view(-1).expand(shape).clone()
         return ticked.output, ticked.state, FusionInfo(
             modalities=self.modalities,
             features=dict(zip(self.modalities, ticked.tokens, strict=True)),

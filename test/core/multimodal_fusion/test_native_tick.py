@@ -451,6 +451,23 @@ def test_a_state_may_be_written_to_and_is_not_shared(in_c):
 
 
 @pytest.mark.parametrize('strategy', STRATEGIES)
+def test_what_a_tick_tells_may_be_written_to(strategy, in_c, monkeypatch):
+    model, given = build(strategy), inputs()
+    for native_kernels in (True, False):
+        if not native_kernels:
+            monkeypatch.setattr(native_tick, 'takes', lambda like: False)
+            model = copy.deepcopy(model)
+        with torch.no_grad():
+            before, state, info = model.step(given, return_info=True)
+            told = [*flat(state), info.weights, info.present, *info.features.values(),
+                    *info.spike_rates.values()]
+            for value in told if info.attention is None else [*told, info.attention]:
+                value.zero_()
+            assert torch.equal(model.step(given)[0], before)
+    assert in_c == [True, True, False, False]
+
+
+@pytest.mark.parametrize('strategy', STRATEGIES)
 def test_a_state_may_come_from_inference_mode_and_go_back_there(strategy, in_c):
     model, state = build(strategy), None
     for mode in (torch.inference_mode, torch.no_grad, torch.inference_mode):
