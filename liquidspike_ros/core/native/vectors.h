@@ -90,15 +90,18 @@ static inline float dot(const float *a, const float *b, count n)
     return sum_of_lanes(lanes);
 }
 
-/* y = (x - mean) / sqrt(variance + eps), in place if y is x. */
+/* y = (x - mean) / sqrt(variance + eps), in place if y is x. Counted from x[0], so that equal values
+ * have no variance however large they are. NaN where that overflows, for all to see; torch gives NaN
+ * or 0 by how many values there are. */
 static inline void normalised(const float *x, count n, float eps, float *y)
 {
     float sums[LANES] = {0.0f}, squares[LANES] = {0.0f};
+    const float first = x[0];
     count i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (int k = 0; k < LANES; k++) sums[k] += x[i + k];
-    for (; i < n; i++) sums[i % LANES] += x[i];
-    float mean = sum_of_lanes(sums) / (float)n;
+        for (int k = 0; k < LANES; k++) sums[k] += x[i + k] - first;
+    for (; i < n; i++) sums[i % LANES] += x[i] - first;
+    const float mean = first + sum_of_lanes(sums) / (float)n;
     for (i = 0; i + LANES <= n; i += LANES)
         for (int k = 0; k < LANES; k++) {
             float away = x[i + k] - mean;
@@ -109,6 +112,7 @@ static inline void normalised(const float *x, count n, float eps, float *y)
         squares[i % LANES] = FMA(away, away, squares[i % LANES]);
     }
     float scale = 1.0f / SQRT(sum_of_lanes(squares) / (float)n + eps);
+    scale = scale > 0.0f ? scale : __builtin_nanf("");
     for (count k = 0; k < n; k++) y[k] = (x[k] - mean) * scale;
 }
 

@@ -181,14 +181,23 @@ def test_all_kinds_of_encoders_that_run_side_by_side(strategy, modality, in_c):
     assert in_c == [True] * 4
 
 
+@pytest.mark.parametrize('broken', [torch.nan, torch.inf, -torch.inf, 1e30])
 @pytest.mark.parametrize('strategy', STRATEGIES)
-def test_a_sensor_that_gives_nan_is_seen_in_the_state(strategy, in_c):
-    model, given = build(strategy), inputs()
-    given['ear'][0, 2] = torch.nan
+def test_a_sensor_that_gives_no_sound_numbers_is_seen_in_the_state(strategy, broken, in_c):
+    model, given = build(strategy, modality={'preprocessing': nn.Identity()}), inputs()
+    given['ear'][0, 2] = broken
     with torch.no_grad():  # the output may be finite: a potential that is NaN fires no spike
         _, state = model.step(given)
     assert any(torch.isnan(value).any() for value in flat(state))
     assert in_c == [True]
+
+
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_features_that_are_all_equal_have_no_variance_however_large(strategy, in_c):
+    model = build(strategy, 'large', modality={'preprocessing': nn.Identity()})
+    check(model, lambda: {name: torch.full((1, 130), 1e4 + torch.rand(()).item())
+                          for name in NAMES})
+    assert in_c == [True] * 2
 
 
 @pytest.mark.parametrize('strategy', STRATEGIES)
