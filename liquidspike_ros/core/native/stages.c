@@ -80,23 +80,27 @@ void encode(const Encoders *w, const float *const *features, const uint8_t *pres
     flow(&w->liquid, rates, hidden, dt, threads, drive + all, hx);
 }
 
-/* Softmax over the keys that may be seen; zeros if there is none. */
+static int is_seen(const uint8_t *groups, const uint8_t *present, count key)
+{
+    return (!groups || groups[key]) && (!present || present[key]);
+}
+
+/* Softmax over the keys that may be seen; zeros for the others. */
 static void look(float *scores, const uint8_t *groups, const uint8_t *present, count keys)
 {
     float highest = 0.0f, sum = 0.0f;
     int any = 0;
     for (count j = 0; j < keys; j++) {
-        if ((groups && !groups[j]) || (present && !present[j])) continue;
+        if (!is_seen(groups, present, j)) continue;
         highest = any && highest > scores[j] ? highest : scores[j];
         any = 1;
     }
     for (count j = 0; j < keys; j++) {
-        int seen = !((groups && !groups[j]) || (present && !present[j]));
-        scores[j] = seen ? exponential(scores[j] - highest) : 0.0f;
+        scores[j] = is_seen(groups, present, j) ? exponential(scores[j] - highest) : 0.0f;
         sum += scores[j];
     }
-    if (any)
-        for (count j = 0; j < keys; j++) scores[j] /= sum;
+    for (count j = 0; j < keys; j++)
+        if (is_seen(groups, present, j)) scores[j] /= sum;
 }
 
 count attend_room(const Attention *w, count cells)

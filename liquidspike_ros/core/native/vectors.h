@@ -17,12 +17,13 @@ typedef ptrdiff_t count;
 
 enum { LANES = 16 }; /* partial sums of a reduction */
 
-/* exp(x): x = n ln 2 + r, |r| <= ln 2 / 2; a polynomial for exp(r) (Cephes), 2^n by its bits. */
+/* exp(x): x = n ln 2 + r, |r| <= ln 2 / 2; a polynomial for exp(r) (Cephes), 2^n by its bits, which
+ * are those of 0 for n = -127 and of infinity for n = 128. */
 static inline float exponential(float x)
 {
     const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number */
-    x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
+    x = x < -88.0f ? -88.0f : x;
+    x = x > 89.0f ? 89.0f : x;
     float shifted = FMA(x, 1.44269504f, shift);
     float n = shifted - shift;
     float r = FMA(n, -0.693359375f, x);

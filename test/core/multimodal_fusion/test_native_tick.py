@@ -200,6 +200,17 @@ def test_features_that_are_all_equal_have_no_variance_however_large(strategy, in
     assert in_c == [True] * 2
 
 
+@pytest.mark.parametrize('strategy', ['hybrid', 'hierarchical'])
+def test_nobody_looks_at_what_is_masked_whatever_they_hold(strategy, in_c):
+    model, state = build(strategy), random_state(build(strategy), 'odd')
+    state['encoders']['eye']['hx'].fill_(torch.nan)
+    with torch.no_grad():
+        info = model.step(inputs(), state, present=torch.tensor([[False, True, True]]),
+                          return_info=True)[2]
+    assert (info.attention[..., 0] == 0).all()
+    assert in_c == [True]
+
+
 @pytest.mark.parametrize('strategy', STRATEGIES)
 def test_neither_threads_nor_the_build_change_a_bit(strategy, monkeypatch):
     threads, machine = torch.get_num_threads(), platform.machine()
