@@ -36,19 +36,21 @@ SIZES = {
 }
 
 
-def build(strategy='hybrid', size='odd', memory=4, modality=None) -> MultiModalFusionNetwork:
+def build(
+    strategy='hybrid', size='odd', memory=4, modality=None, names=NAMES, dt_scale=15.0
+) -> MultiModalFusionNetwork:
     torch.manual_seed(3)
     sizes = dict(SIZES[size])
     heads, fusion_dim, outputs = (sizes.pop(key) for key in ('heads', 'fusion_dim', 'outputs'))
     configs = {
         name: {'type': 'custom', 'num_spike_steps': 5, 'dropout': 0.2,
                'preprocessing': nn.Tanh()} | sizes | (modality or {})
-        for name in NAMES
+        for name in names
     }
     if strategy in ('early', 'late'):
         memory = 0
     model = MultiModalFusionNetwork(configs, strategy, fusion_dim, heads, outputs,
-                                    memory_units=memory).eval()
+                                    memory_units=memory, dt_scale=dt_scale).eval()
     with torch.no_grad():  # every parameter counts
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -142,6 +144,17 @@ def test_a_tick_in_c_gives_what_the_usual_way_gives(strategy, size, columns, in_
     for dt in (0.0, 1, torch.rand(1), torch.tensor(0.1)):
         check(model, lambda: inputs(size), dt)
     assert in_c == [True] * 2 * (len(SUBSETS) + 4)
+
+
+@pytest.mark.parametrize('count', [1, 4, 7, 9])
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_any_number_of_modalities_and_timespan_units(strategy, count, in_c):
+    names = tuple('abcdefghi'[:count])
+    model = build(strategy, modality={'encoder_dim': 18}, names=names, dt_scale=40.0)
+    for subset in (names, names[:1], names[1:]):
+        if subset:
+            check(model, lambda subset=subset: inputs(names=subset))
+    assert all(in_c)
 
 
 @pytest.mark.parametrize('strategy', STRATEGIES)
