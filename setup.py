@@ -4,6 +4,7 @@ import platform
 import shlex
 import shutil
 import sysconfig
+import zlib
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
@@ -30,6 +31,7 @@ def native_extensions() -> list[Extension]:
 
     It is opened as a plain library, not imported, and needs nothing of Python's headers.
     """
+    checksum = zlib.crc32(b''.join(path.read_bytes() for path in sorted(NATIVE.glob('*.[ch]'))))
     avx2 = ['-mavx2', '-mfma']
     variants: dict[str, list[str]] = {'plain': []}
     if platform.machine() in ('x86_64', 'AMD64'):
@@ -42,6 +44,7 @@ def native_extensions() -> list[Extension]:
             # Sums are fused where the code says so and nowhere else: the same bits everywhere.
             extra_compile_args=['-O3', '-std=c11', '-ffp-contract=off', '-fno-math-errno',
                                 '-fno-trapping-math', '-fvisibility=hidden', OPENMP, *flags],
+            define_macros=[('LIQUIDSPIKE_SOURCES', f'{checksum}u')],
             extra_link_args=[OPENMP],
             libraries=['m'])  # fmaf, on processors that have no instruction for it
         for name, flags in variants.items()

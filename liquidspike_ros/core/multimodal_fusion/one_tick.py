@@ -146,11 +146,11 @@ def encode_tick(
     hidden = _flow(w.liquid, rates, torch.stack([states[name]['hx'] for name in names]), tick.dt)
     after: dict[str, State] = {
         name: {'membrane': potential, 'hx': hx}
-        for name, potential, hx in zip(names, apart(membrane), apart(hidden), strict=True)}
+        for name, potential, hx in zip(names, _apart(membrane), _apart(hidden), strict=True)}
     return rates, hidden, after
 
 
-def apart(stacked: Tensor) -> Iterable[Tensor]:
+def _apart(stacked: Tensor) -> Iterable[Tensor]:
     """``[M, B, N]`` by modality, each to be written to by whoever gets it."""
     if stacked.is_inference():  # and thus never seen by autograd, which forbids it of such views
         return stacked.unbind(0)

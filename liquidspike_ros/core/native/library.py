@@ -8,6 +8,7 @@ from pathlib import Path
 import platform
 import sysconfig
 from typing import Any, NamedTuple
+import zlib
 
 import torch
 
@@ -60,6 +61,15 @@ def find_library() -> tuple[Library | None, str]:
         return None, f'{path.name}: {error}'
 
 
+def _is_of_these_sources(checksum: int) -> bool:
+    """Whether a library is of the sources in this folder, by setup.py's checksum.
+
+    Where the package was installed there are none, and the library came with the rest.
+    """
+    sources = sorted(FOLDER.glob('*.[ch]'))
+    return not sources or checksum == zlib.crc32(b''.join(path.read_bytes() for path in sources))
+
+
 def _opened(path: Path, variant: str) -> Library:
     """Open a library and state the types of its functions.
 
@@ -69,7 +79,9 @@ def _opened(path: Path, variant: str) -> Library:
     opened = ctypes.CDLL(str(path))
     pointer, count, number = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_float
     opened.liquidspike_sizes.restype = count
-    if opened.liquidspike_sizes() != structures.sizes():
+    opened.liquidspike_sources.restype = ctypes.c_uint32
+    if (opened.liquidspike_sizes() != structures.sizes()
+            or not _is_of_these_sources(opened.liquidspike_sources())):
         raise OSError('was built for another version of the package; install again')
 
     def function(name: str, results: int) -> Any:

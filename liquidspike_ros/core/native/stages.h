@@ -8,7 +8,7 @@
 
 #include "products.h"
 
-/* As in structures.py, field by field. */
+/* As in structures.py, field by field; what is unused fills up to the size of a pointer. */
 
 typedef struct {
     Affine first, heads;

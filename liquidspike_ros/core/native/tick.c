@@ -30,6 +30,12 @@ EXPORTED(count, sizes)(void)
            + 10000000 * sizeof(Tick) + 100000000 * sizeof(EarlyTick);
 }
 
+/* And that it was built of the sources as they are, of which setup.py gives the checksum. */
+#ifndef LIQUIDSPIKE_SOURCES
+#define LIQUIDSPIKE_SOURCES 0
+#endif
+EXPORTED(uint32_t, sources)(void) { return LIQUIDSPIKE_SOURCES; }
+
 static count most(count a, count b) { return a > b ? a : b; }
 
 /* Late, hybrid and hierarchical fusion. given: M features, M potentials [N], M hidden states [H] and

@@ -70,6 +70,24 @@ def test_a_library_of_another_version_is_refused(monkeypatch):
 
 
 @pytest.mark.skipif(native.kernels() is None, reason=f'no C code: {native.reason()}')
+def test_a_library_of_other_sources_is_refused(monkeypatch, tmp_path):
+    folder = tmp_path / 'native'
+    shutil.copytree(library.FOLDER, folder)
+    monkeypatch.setattr(library, 'FOLDER', folder)
+    assert library.find_library()[1] == ''
+    for source in folder.glob('*.[ch]'):
+        kept = source.read_text()
+        source.write_text(f'{kept}/* changed */\n')
+        found, why = library.find_library()
+        assert found is None
+        assert why.endswith('was built for another version of the package; install again')
+        source.write_text(kept)
+    for source in folder.glob('*.[ch]'):
+        source.unlink()
+    assert library.find_library()[1] == ''  # installed, where there are no sources
+
+
+@pytest.mark.skipif(native.kernels() is None, reason=f'no C code: {native.reason()}')
 def test_what_it_takes():
     assert native.takes(torch.zeros(1))
     assert not native.takes(torch.zeros(1, dtype=torch.float64))
