@@ -31,7 +31,7 @@ def drive(model: Path, seed: int, output: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--model', type=Path, default=ROOT / 'models/beacon')
-    parser.add_argument('--rooms', type=int, default=5)
+    parser.add_argument('--rooms', type=int, default=6)
     parser.add_argument('--seed', type=int, default=1000)
     parser.add_argument('--output', type=Path, default=ROOT / 'bench/results/realtime.json')
     arguments = parser.parse_args()

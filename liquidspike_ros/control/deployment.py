@@ -23,9 +23,9 @@ def deployed_copy(model: nn.Module, device: torch.device) -> nn.Module:
     Batch norms are folded into the convolutions before them (only the ResNets have any), weights
     of 2D convolutions are laid out channels-last, and what cells derive from their parameters is
     made once: on the CPU they look at every tick whether it still holds, on a GPU they make it
-    anew. Together, on one core, a step is 1.04 times as fast with the shipped policy (1.15 times
-    where the caches hold something else, as between two ticks of a robot), 1.02 (1.09) times at
-    224×224 with the 'efficient' trunk and 1.56 (1.41) times with ResNet-18
+    anew. Together, on one core, a step is 1.06 times as fast with the shipped policy (1.16 times
+    where the caches hold something else, as between two ticks of a robot), 1.03 (1.15) times at
+    224×224 with the 'efficient' trunk and 1.74 (1.51) times with ResNet-18
     (``bench/policy_runtime.py``).
     """
     result = copy.deepcopy(model).to(device).eval()

@@ -121,7 +121,7 @@ class PolicyRuntime:
         self._stepper = eager
         wanted = self._asked
         if wanted == 'auto':
-            # On the CPU static buffers (0.94 to 0.99 times as fast as eager) do not pay, nor did
+            # On the CPU static buffers (0.95 to 1.00 times as fast as eager) do not pay, nor did
             # compiled code; see bench/policy_runtime.py.
             wanted = 'cudagraph' if self.device.type == 'cuda' else 'eager'
         if wanted == 'eager':
