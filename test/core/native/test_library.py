@@ -17,6 +17,11 @@ CAPABILITY = torch.backends.cpu.get_cpu_capability()
 BUILT = library.variant_for(CAPABILITY, platform.machine()) is not None
 
 
+@pytest.fixture(autouse=True)
+def nobody_switched_it_off(monkeypatch):
+    monkeypatch.delenv('LIQUIDSPIKE_NATIVE', raising=False)
+
+
 @pytest.mark.parametrize(('capability', 'machine', 'variant'), [
     ('AVX512', 'x86_64', 'avx512'), ('AVX2', 'x86_64', 'avx2'), ('AVX2', 'AMD64', 'avx2'),
     ('DEFAULT', 'x86_64', None), ('NO AVX', 'x86_64', None), ('SVE256', 'aarch64', 'plain'),
