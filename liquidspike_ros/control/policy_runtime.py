@@ -51,7 +51,6 @@ class PolicyRuntime:
         reason: Why ``mode`` is not what was asked for, or ''.
         precision: ``'float32'``, ``'bfloat16'`` or ``'float16'``.
         precision_reason: Why ``precision`` is not what was asked for, or ''.
-        native_reason: Why the ticks do not run in C (see ``core.native``); '' if they do.
         warm: Whether ``warm_up`` went through.
 
     Raises:
@@ -71,7 +70,6 @@ class PolicyRuntime:
         self.model = deployed_copy(model, self.device)
         self.mode, self.reason = 'eager', ''
         self.precision, self.precision_reason = 'float32', ''
-        self.native_reason = self._why_not_native()
         self.warm = False
         self._asked, self._asked_precision = runtime, precision
         self._stepper: Stepper = EagerStep(self.model, robot, self.device)
@@ -92,10 +90,11 @@ class PolicyRuntime:
             self._settle()
             if (self.mode, self.precision, self.reason) != ('eager', 'float32', ''):
                 self._step_on_zeros(ticks)  # also after a failure: does eager still work?
-            self.native_reason = self._why_not_native()
         self.warm = True
 
-    def _why_not_native(self) -> str:
+    @property
+    def native_reason(self) -> str:
+        """Why the ticks do not run in C (see ``core.native``); '' if they do."""
         if (self.mode, self.precision) != ('eager', 'float32'):
             return f'runs as {self.mode} in {self.precision}'
         networks = [part for part in self.model.modules()

@@ -225,7 +225,7 @@ def test_nobody_looks_at_what_is_masked_whatever_they_hold(strategy, in_c):
 
 
 @pytest.mark.parametrize('strategy', STRATEGIES)
-def test_neither_threads_nor_the_build_change_a_bit(strategy, monkeypatch):
+def test_neither_threads_nor_the_build_change_a_bit(strategy, in_c, monkeypatch):
     threads, machine = torch.get_num_threads(), platform.machine()
     best = library.variant_for(torch.backends.cpu.get_cpu_capability(), machine)
     variants = {'avx512': ['avx512', 'avx2'], 'avx2': ['avx2'], 'plain': ['plain']}[str(best)]
@@ -250,6 +250,7 @@ def test_neither_threads_nor_the_build_change_a_bit(strategy, monkeypatch):
         torch.set_num_threads(threads)
     for other in results[1:]:
         assert all(map(torch.equal, results[0], other))
+    assert in_c == [True] * 9 * len(variants)
 
 
 @pytest.mark.parametrize('strategy', STRATEGIES)

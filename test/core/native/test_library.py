@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 import platform
 import shutil
 import subprocess
@@ -113,34 +112,37 @@ int main(void)
 """
 
 
-@pytest.mark.skipif(shutil.which('cc') is None, reason='needs a C compiler')
-def test_its_functions_are_as_exact_as_single_precision_allows(tmp_path):
-    (tmp_path / 'main.c').write_text(ACCURACY)
-    folder = Path(native.__file__).parent
-    subprocess.run(['cc', '-O1', '-std=c11', f'-I{folder}', str(tmp_path / 'main.c'), '-o',
-                    str(tmp_path / 'main'), '-lm'], check=True)
+FUNCTIONS = (torch.exp, torch.sigmoid, torch.nn.functional.silu, torch.tanh)
+
+
+@pytest.fixture
+def in_c(tmp_path):
+    """What the functions of vectors.h give, ``[N, 4]``."""
+    if shutil.which('cc') is None:
+        pytest.skip('needs a C compiler')
+    source, program = tmp_path / 'main.c', tmp_path / 'main'
+    source.write_text(ACCURACY)
+    subprocess.run(['cc', '-O1', '-std=c11', f'-I{library.FOLDER}', source, '-o', program, '-lm'],
+                   check=True)
+
+    def run(x):
+        ran = subprocess.run([program], input=x.numpy().tobytes(), capture_output=True, check=True)
+        return torch.frombuffer(bytearray(ran.stdout), dtype=torch.float32).view(-1, 4)
+
+    return run
+
+
+def test_its_functions_are_as_exact_as_single_precision_allows(in_c):
     torch.manual_seed(0)
     x = torch.cat([torch.linspace(-86, 86, 20001), torch.randn(20000), 1e-3 * torch.randn(1000),
                    torch.zeros(1)])
-    ran = subprocess.run([tmp_path / 'main'], input=x.numpy().tobytes(), capture_output=True,
-                         check=True)
-    got = torch.frombuffer(bytearray(ran.stdout), dtype=torch.float32).view(-1, 4).double()
-    exact = x.double()
-    for column, function in enumerate((torch.exp, torch.sigmoid, torch.nn.functional.silu,
-                                       torch.tanh)):
+    got, exact = in_c(x).double(), x.double()
+    for column, function in enumerate(FUNCTIONS):
         torch.testing.assert_close(got[:, column], function(exact), rtol=4e-7, atol=1e-37)
 
 
-@pytest.mark.skipif(shutil.which('cc') is None, reason='needs a C compiler')
-def test_its_functions_end_where_they_should_and_let_nan_through(tmp_path):
-    (tmp_path / 'main.c').write_text(ACCURACY)
-    subprocess.run(['cc', '-O1', '-std=c11', f'-I{Path(native.__file__).parent}',
-                    str(tmp_path / 'main.c'), '-o', str(tmp_path / 'main'), '-lm'], check=True)
+def test_its_functions_end_where_they_should_and_let_nan_through(in_c):
     x = torch.tensor([-torch.inf, -1e38, -1e30, -200.0, 200.0, 1e30, 1e38, torch.inf, torch.nan])
-    ran = subprocess.run([tmp_path / 'main'], input=x.numpy().tobytes(), capture_output=True,
-                         check=True)
-    got = torch.frombuffer(bytearray(ran.stdout), dtype=torch.float32).view(-1, 4)
-    for column, function in enumerate((torch.exp, torch.sigmoid, torch.nn.functional.silu,
-                                       torch.tanh)):
-        torch.testing.assert_close(got[:, column], function(x), rtol=0, atol=1e-37,
+    for column, function in enumerate(FUNCTIONS):
+        torch.testing.assert_close(in_c(x)[:, column], function(x), rtol=0, atol=1e-37,
                                    equal_nan=True)
