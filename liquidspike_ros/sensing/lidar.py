@@ -98,7 +98,7 @@ def _lost(spec: LidarSpec, clean: Array, ranges: Array, high: float) -> InvalidS
     if not np.isnan(clean).all():
         return InvalidSample(f'ranges: no valid ray of {ranges.size} between angle_min '
                              f'{spec.angle_min:g} and angle_max {spec.angle_max:g} of the robot')
-    with np.errstate(invalid='ignore'):
+    with np.errstate(invalid='ignore', over='ignore'):
         counts = {'nan': int(np.isnan(ranges).sum()), 'zero': int((ranges == 0).sum()),
                   'negative': int((ranges < 0).sum()), 'beyond_max': int((ranges > high).sum())}
     found = ', '.join(f'{count} {name}' for name, count in counts.items() if count)
