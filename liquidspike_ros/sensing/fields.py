@@ -23,7 +23,7 @@ _MALFORMED = (AttributeError, TypeError, ValueError, OverflowError, LookupError,
 
 
 def converter(function: Callable[[Any, Spec], Sample]) -> Callable[[Any, Spec], Sample]:
-    """Turn what an object that is no such message raises into ``InvalidSample``.
+    """Turn what an object that is no such message raises into ``InvalidSample``, on one line.
 
     The explicit checks inside a converter name the field; this one is for missing attributes and
     values of absurd types, which only a broken bridge produces.
@@ -33,13 +33,21 @@ def converter(function: Callable[[Any, Spec], Sample]) -> Callable[[Any, Spec], 
     def checked(msg: Any, spec: Spec) -> Sample:
         try:
             return function(msg, spec)
-        except InvalidSample:
-            raise
+        except InvalidSample as error:
+            if str(error).isprintable():
+                raise
+            raise InvalidSample(one_line(str(error), 400)) from None
         except _MALFORMED as error:
-            text = ' '.join(str(error).split())[:160]
-            raise InvalidSample(f'malformed message: {type(error).__name__}: {text}') from None
+            raise InvalidSample(f'malformed message: {type(error).__name__}: '
+                                f'{one_line(str(error), 160)}') from None
 
     return checked
+
+
+def one_line(text: str, limit: int) -> str:
+    """Text of a message as a log may hold it: one line, no control characters, bounded."""
+    words = ' '.join(text[:4 * limit].split())[:limit]
+    return ''.join(letter if letter.isprintable() else '?' for letter in words)
 
 
 def stamp_of(msg: Any) -> int:

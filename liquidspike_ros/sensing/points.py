@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..robot import LidarSpec
-from .fields import byte_array, integer
+from .fields import byte_array, integer, one_line
 from .observation import InvalidSample
 from .rotations import rotation_matrix
 
@@ -38,7 +38,7 @@ def _layout(msg: Any, point_step: int) -> np.dtype:
     formats, offsets = [], []
     for name in ('x', 'y', 'z'):
         if name not in fields:
-            got = ' '.join(', '.join(sorted(fields)).split())[:80]  # a reason is one line
+            got = one_line(', '.join(sorted(fields)), 80)
             raise InvalidSample(f'fields: got {got or "none"}, expected x, y and z')
         offset = integer(fields[name], 'offset', 0, _UINT32)
         kind = _datatype(fields[name], name)

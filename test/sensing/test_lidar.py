@@ -270,8 +270,8 @@ def test_missing_x_is_refused(msgs):
 
 def test_a_reason_is_one_line_whatever_a_field_is_called(msgs):
     message = msgs.points(POINTS)
-    message.fields[0].name = 'x\ny'
-    with pytest.raises(InvalidSample, match=r'^fields: got x y, y, z, expected x, y and z$'):
+    message.fields[0].name = 'x\n\x1b[2Jy'
+    with pytest.raises(InvalidSample, match=r'^fields: got x \?\[2Jy, y, z, expected x, y and z$'):
         convert_points(message, SPEC)
 
 
