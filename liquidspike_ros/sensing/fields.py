@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from .observation import InvalidSample, Sample
 
 Spec = TypeVar('Spec')
+_LONGEST = 400  # letters of a reason: numbers may have as many digits
 _MALFORMED = (AttributeError, TypeError, ValueError, OverflowError, LookupError, MemoryError,
               BufferError)
 
@@ -34,9 +35,10 @@ def converter(function: Callable[[Any, Spec], Sample]) -> Callable[[Any, Spec], 
         try:
             return function(msg, spec)
         except InvalidSample as error:
-            if str(error).isprintable():
+            text = str(error)
+            if len(text) <= _LONGEST and text.isprintable():
                 raise
-            raise InvalidSample(one_line(str(error), 400)) from None
+            raise InvalidSample(one_line(text, _LONGEST)) from None
         except _MALFORMED as error:
             raise InvalidSample(f'malformed message: {type(error).__name__}: '
                                 f'{one_line(str(error), 160)}') from None

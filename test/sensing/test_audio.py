@@ -73,6 +73,12 @@ def test_a_layout_that_contradicts_the_data_is_refused(msgs, dims):
         convert_audio(msgs.audio(INTERLEAVED, dims), STEREO)
 
 
+def test_a_number_of_any_length_makes_no_long_reason(msgs):
+    message = msgs.audio(INTERLEAVED, [('frames', 10**900), ('channels', 2)])
+    with pytest.raises(InvalidSample, match=r'^layout\.dim: got sizes \[1000.{,400}$'):
+        convert_audio(message, STEREO)
+
+
 def test_values_beyond_int16_are_refused(msgs):
     message = msgs.audio([1, 2])
     message.data = [1, 40000]
