@@ -121,7 +121,8 @@ class ImuSpec(SensorSpec):
 
     Rows: angular velocity x, y, z (rad/s), linear acceleration x, y, z (m/s²). The units are those
     of the topic. ``rotation`` (roll, pitch, yaw of the sensor in the robot, rad, as in URDF) turns
-    what it measures into the robot's axes: x ahead, y left, z up.
+    what it measures into the robot's axes: x ahead, y left, z up. Zeros leave it as it is, or turn
+    it from the axes of a camera where its frame is called optical.
     """
 
     topic: str = 'imu'

@@ -16,6 +16,7 @@ from .sample_formats import better_format, container_of, samples_of
 
 MAX_SAMPLES = 10_000_000
 MAX_BYTES = 8 * MAX_SAMPLES
+MAX_SECONDS = 10.0  # of one message; a change of rate may make many samples of few
 
 
 def _frames(pcm: NDArray[Any], channels: int) -> NDArray[Any]:
@@ -64,7 +65,11 @@ def mix(samples: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
 
 
 def _sample(stamp: int, samples: NDArray[Any], spec: AudioSpec) -> Sample:
-    samples = change_rate(samples, spec.source_rate or spec.sample_rate, spec.sample_rate)
+    rate = spec.source_rate or spec.sample_rate
+    if samples.shape[1] > MAX_SECONDS * rate:
+        raise InvalidSample(f'data: got {samples.shape[1] / rate:.1f} s of sound in one message, '
+                            f'expected at most {MAX_SECONDS:g}')
+    samples = change_rate(samples, rate, spec.sample_rate)
     return Sample(stamp, np.ascontiguousarray(mix(samples, spec.channels)))
 
 

@@ -65,6 +65,11 @@ def stamp_of(msg: Any) -> int:
     return seconds * 1_000_000_000 + nanoseconds
 
 
+def is_optical(msg: Any) -> bool:
+    """Whether ``header.frame_id`` names a camera's optical frame (REP 103)."""
+    return 'optical' in str(msg.header.frame_id).lower()
+
+
 def integer(msg: Any, name: str, low: int, high: int) -> int:
     """Field ``name`` as an int within ``[low, high]``."""
     value = operator.index(getattr(msg, name))

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..robot import ACCELERATION_UNITS, ANGULAR_VELOCITY_UNITS, ImuSpec
-from .fields import converter, stamp_of
+from .fields import converter, is_optical, stamp_of
 from .observation import InvalidSample, Sample
-from .rotations import rotation_matrix
+from .rotations import OPTICAL, rotation_matrix
 
 MAX_ANGULAR_VELOCITY = 35.0  # rad/s: MEMS gyroscopes end at 2000 °/s
 MAX_LINEAR_ACCELERATION = 200.0  # m/s²: MEMS accelerometers end at 16 g
@@ -43,6 +43,9 @@ def _turn(rotation: tuple[float, float, float]) -> NDArray[np.float64]:
 def convert_imu(msg: Any, spec: ImuSpec) -> Sample:
     """``sensor_msgs/msg/Imu`` -> float32 ``[6]`` in the robot's axes, rad/s and m/s².
 
+    ``spec.rotation`` turns it there; without one, frames called optical are a camera's and are
+    turned as clouds are.
+
     A field whose ``covariance[0]`` is −1 is not measured (Imu.msg) and reads NaN: drivers send
     the accelerometer and the gyroscope in turns, and ``WindowBuffer`` holds each by itself.
     All-zero covariances are legal and mean unknown.
@@ -58,8 +61,10 @@ def convert_imu(msg: Any, spec: ImuSpec) -> Sample:
     if angular is _UNMEASURED and linear is _UNMEASURED:
         raise InvalidSample('covariance[0] is -1 for angular velocity and linear acceleration: '
                             'nothing is measured')
-    if not any(spec.rotation):
-        return Sample(stamp, np.array(angular + linear, np.float32))
     roll, pitch, yaw = spec.rotation
+    if not (roll or pitch or yaw):
+        if not is_optical(msg):
+            return Sample(stamp, np.array(angular + linear, np.float32))
+        roll, pitch, yaw = OPTICAL
     turned = np.array((angular, linear)) @ _turn((roll, pitch, yaw))
     return Sample(stamp, turned.reshape(6).astype(np.float32))

@@ -16,6 +16,7 @@ from .points import in_robot_axes, measured, read_points
 from .scan_geometry import ray_angles
 
 MAX_RAYS = 100_000
+FARTHEST = 1000.0  # m; beyond it nothing on a robot measures, so that it is another unit
 _EDGE = 1e-3  # of a beam: angles are float32, so a ray meant to lie on an edge may fall short
 
 Array = NDArray[Any]
@@ -76,7 +77,9 @@ def _no_return(spec: LidarSpec, ranges: Array, high: float) -> Array:
         elif name == 'negative':
             says |= ranges < 0
         elif name == 'beyond_max':
-            says |= (ranges >= high) & np.isfinite(ranges)
+            # A range_max beyond all reason says that the driver does not know it.
+            limit = high if high < 100 * FARTHEST else FARTHEST
+            says |= (ranges >= limit) & np.isfinite(ranges)
     return says
 
 
@@ -86,10 +89,16 @@ def _clean(spec: LidarSpec, ranges: Array, low: float, high: float) -> Array:
     Exactly zero is no distance, also where ``range_min`` is zero.
     """
     with np.errstate(invalid='ignore', over='ignore'):
+        nothing = _no_return(spec, ranges, high)
+        far = (ranges > FARTHEST) & (ranges <= high) & np.isfinite(ranges) & ~nothing
+        if far.any():
+            raise InvalidSample(
+                f'ranges: got {ranges[far][0]:g} (range_max {high:g}), expected m: are they in mm? '
+                'if that is how the driver says no return, set sensors.lidar.no_return: beyond_max')
         finite = ((ranges >= low) & (ranges <= high) & (ranges >= spec.range_min) & (ranges > 0))
         clean = np.where(finite, np.minimum(ranges, spec.range_max), np.nan)
         clean[ranges == -np.inf] = min(max(low, spec.range_min), spec.range_max)
-        clean[_no_return(spec, ranges, high)] = spec.range_max
+        clean[nothing] = spec.range_max
     return clean.astype(np.float32)
 
 
@@ -120,7 +129,8 @@ def convert_scan(msg: Any, spec: LidarSpec) -> Sample:
     centre.
 
     Raises:
-        InvalidSample: Contradicting geometry, or no valid ray at all (the sensor is lost).
+        InvalidSample: Contradicting geometry, ranges in another unit than m, or no valid ray at
+            all (the sensor is lost).
     """
     stamp = stamp_of(msg)
     ranges = number_array(msg.ranges, np.float32, 'ranges')
@@ -156,6 +166,9 @@ def convert_points(msg: Any, spec: LidarSpec) -> Sample:
     x, y, z = in_robot_axes(measured(read_points(msg)), msg, spec)
     with np.errstate(over='ignore', invalid='ignore'):
         distance = np.hypot(x, y)
+        if distance.size and (far := (distance > FARTHEST).mean()) > 0.5:
+            raise InvalidSample(f'data: {far:.0%} of the points are more than {FARTHEST:g} m away, '
+                                'expected x, y, z in m: are they in mm?')
         keep = ((z >= spec.z_min) & (z <= spec.z_max) & (distance >= spec.range_min)
                 & (distance <= spec.range_max))
     nearest = np.full(spec.beams + 1, np.float32(spec.range_max))

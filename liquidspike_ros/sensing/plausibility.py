@@ -78,6 +78,7 @@ class ImuPlausibility:
         self._spec = spec
         self._window = _Window()
         self.finding = ''
+        self._measured = [False, False]  # whether each half ever was: gyroscope, accelerometer
         self._clear()
 
     def _clear(self) -> None:
@@ -92,7 +93,8 @@ class ImuPlausibility:
         self._sum(*sample.data.tolist())
         if elapsed is not None and elapsed >= WINDOW and (
                 max(self._pushes, self._turns, self._zeros) >= _LEAST):
-            findings = (self._judge_acceleration(elapsed), self._judge_turning(elapsed))
+            findings = (self._judge_acceleration(elapsed), self._judge_turning(elapsed),
+                        *self._judge_halves(elapsed))
             self.finding = '; '.join(filter(None, findings))
             self._clear()
             self._window.restart()
@@ -109,6 +111,17 @@ class ImuPlausibility:
             push[0] += ax
             push[1] += ay
             push[2] += az
+
+    def _judge_halves(self, seconds: float) -> list[str]:
+        """A half that was measured and no longer is, while the other one goes on."""
+        counts = (self._turns, self._pushes + self._zeros)
+        gone = [f'{name}: not measured for {seconds:.1f} s, though it was before'
+                for name, count, before in zip(
+                    ('angular_velocity', 'linear_acceleration'), counts, self._measured,
+                    strict=True) if before and not count]
+        self._measured = [bool(count) or before for count, before in zip(
+            counts, self._measured, strict=True)]
+        return gone
 
     def _judge_acceleration(self, seconds: float) -> str:
         if self._pushes < _LEAST:

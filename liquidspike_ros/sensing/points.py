@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..robot import LidarSpec
-from .fields import byte_array, integer, one_line
+from .fields import byte_array, integer, is_optical, one_line
 from .observation import InvalidSample
 from .rotations import rotation_matrix
 
@@ -122,6 +122,6 @@ def in_robot_axes(points: Points, msg: Any, spec: LidarSpec) -> Points:
         with np.errstate(over='ignore', invalid='ignore'):
             moved = turn @ np.stack((x, y, z)) + np.array(spec.transform[:3], np.float32)[:, None]
         return moved[0], moved[1], moved[2]
-    if 'optical' in str(msg.header.frame_id).lower():
+    if is_optical(msg):
         return z, -x, -y
     return x, y, z

@@ -7,6 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+# Roll, pitch, yaw of a camera's optical frame (z ahead, x right, y down) in one of x ahead, z up.
+OPTICAL = (-math.pi / 2, 0.0, -math.pi / 2)
+
 
 def rotation_matrix(roll: float, pitch: float, yaw: float) -> NDArray[np.float64]:
     """Turns vectors of a frame into those of its parent, ``[3, 3]``: Rz(yaw)·Ry(pitch)·Rx(roll).

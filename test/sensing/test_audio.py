@@ -73,6 +73,15 @@ def test_a_layout_that_contradicts_the_data_is_refused(msgs, dims):
         convert_audio(msgs.audio(INTERLEAVED, dims), STEREO)
 
 
+def test_a_message_of_many_seconds_is_refused_before_its_rate_is_changed(monkeypatch):
+    spec = AudioSpec(channels=1, source_rate=1000, source_channels=1, sample_rate=384_000,
+                     window=384_000)
+    monkeypatch.setattr('liquidspike_ros.sensing.audio.change_rate',
+                        lambda *_: pytest.fail('changed'))
+    with pytest.raises(InvalidSample, match=r'got 10\.1 s of sound in one message, expected'):
+        convert_audio(Message(data=bytes(20_200)), spec)
+
+
 def test_a_number_of_any_length_makes_no_long_reason(msgs):
     message = msgs.audio(INTERLEAVED, [('frames', 10**900), ('channels', 2)])
     with pytest.raises(InvalidSample, match=r'^layout\.dim: got sizes \[1000.{,400}$'):

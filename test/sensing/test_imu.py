@@ -97,3 +97,13 @@ def test_rotation_leaves_the_half_that_is_not_measured(msgs):
     data = convert_imu(message, ImuSpec(rotation=(0, 0, math.pi))).data
     assert data[:3] == pytest.approx([-1, -2, 3], abs=1e-6)
     assert np.isnan(data[3:]).all()
+
+
+def test_an_optical_frame_is_turned_unless_the_robot_file_says_how(msgs):
+    """The IMU of a depth camera: z ahead, x right, y down; gravity pushes along −y."""
+    message = msgs.imu((1, 2, 3), (0, -9.8, 0))
+    message.header.frame_id = 'camera_imu_optical_frame'
+    data = convert_imu(message, ImuSpec()).data
+    assert data == pytest.approx([3, -1, -2, 0, 0, 9.8], abs=1e-6)
+    own = convert_imu(message, ImuSpec(rotation=(math.pi, 0, 0))).data
+    assert own == pytest.approx([1, -2, -3, 0, 9.8, 0], abs=1e-6)

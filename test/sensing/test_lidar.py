@@ -88,6 +88,24 @@ def test_nothing_in_range_is_a_valid_view_of_nothing(msgs):
     assert convert_scan(msgs.scan([INF] * 8), SPEC).data.tolist() == [[8.0] * 8, [1.0] * 8]
 
 
+@pytest.mark.parametrize('range_max', [12000.0, 1e9, INF])
+def test_ranges_in_mm_are_not_a_free_view(msgs, range_max):
+    with pytest.raises(InvalidSample, match=r'ranges: got 1500 \(range_max .*expected m: .*mm\?'):
+        convert_scan(msgs.scan(EIGHT * 1500 + 750, range_max=range_max), SPEC)
+    spec = LidarSpec(beams=8, no_return='beyond_max')
+    data = convert_scan(msgs.scan([65535, *EIGHT[1:]], range_max=range_max), spec).data
+    assert data[0].tolist() == [8.0, *EIGHT[1:]]
+    with pytest.raises(InvalidSample, match='in mm'):
+        convert_scan(msgs.scan(EIGHT * 1500 + 750, range_max=12000.0), spec)
+
+
+def test_a_cloud_in_mm_is_not_a_free_view(msgs):
+    with pytest.raises(InvalidSample, match=r'100% of the points are more than 1000 m away.*mm'):
+        convert_points(msgs.points(np.array(POINTS[:4]) * 1e3 + 1000), SPEC)
+    far = [(1e4, 0, 0), (2, 1, 0), (3, 1, 0)]
+    assert convert_points(msgs.points(far), SPEC).data[0].min() == pytest.approx(math.hypot(2, 1))
+
+
 def test_a_scan_that_looks_elsewhere(msgs):
     spec = LidarSpec(beams=4, angle_min=2.0, angle_max=3.0)
     step = math.pi / 8

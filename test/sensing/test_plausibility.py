@@ -111,6 +111,14 @@ def test_a_gyroscope_alone_is_declared_and_no_finding():
     assert judge_imu(noise(0.1), STILL * math.nan) == ''
 
 
+@pytest.mark.parametrize(('half', 'name'), [(0, 'angular_velocity'), (1, 'linear_acceleration')])
+def test_a_half_that_stopped_while_the_other_goes_on(half, name):
+    angular, linear = noise(0.1), UP.copy()
+    (angular, linear)[half][3 * RATE:] = math.nan
+    assert judge_imu(angular, linear, seconds=4.0) == ''
+    assert f'{name}: not measured for 2.0 s, though it was before' in judge_imu(angular, linear)
+
+
 def test_a_finding_goes_when_later_seconds_look_right():
     judge = make_plausibility(ImuSpec())
     findings = []

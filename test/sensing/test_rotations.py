@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from liquidspike_ros.sensing.rotations import rotation_matrix
+from liquidspike_ros.sensing.rotations import OPTICAL, rotation_matrix
 
 
 @pytest.mark.parametrize(('angles', 'x_becomes'), [
@@ -24,5 +24,5 @@ def test_a_rotation_keeps_lengths_and_handedness():
 
 def test_angles_of_a_camera_turn_its_optical_frame():
     """REP 103: z forward, x right, y down is roll −90°, yaw −90° in a frame of x forward, z up."""
-    matrix = rotation_matrix(-math.pi / 2, 0, -math.pi / 2)
+    matrix = rotation_matrix(*OPTICAL)
     assert np.allclose(matrix @ [1, 2, 3], [3, -1, -2])
