@@ -59,7 +59,8 @@ def sensor_entry(node: str, hardware: str, name: str, spec: SensorSpec, finding:
         'rate': rate, 'age': age, 'lag': health.lag,
         'accepted': health.accepted, 'dropped': health.dropped,
         'overflows': health.overflows, 'zero_stamps': health.zero_stamps,
-        'frozen': health.frozen, 'last_reason': health.last_reason, 'refused': refused, 'finding': health.finding,
+        'frozen': health.frozen, 'finding': health.finding, 'refused': refused,
+        'last_reason': health.last_reason,
     }
     return entry(f'{node}: {name}', hardware, level, message, values)
 

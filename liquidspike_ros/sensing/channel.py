@@ -37,8 +37,8 @@ class SensorHealth:
         last_reason: Why the last refused message was refused.
         reasons: How often messages were refused, by reason. Reasons that differ in their numbers
             only are one; it shows the newest.
-        finding: What makes the accepted samples implausible (units, gravity, bytes per second), with
-            the figures; empty where nothing does.
+        finding: What makes the accepted samples implausible (units, gravity, bytes per second),
+            with the figures; empty where nothing does.
         lag: Running mean of arrival minus stamp over all stamped messages, refused ones too, s;
             NaN before the first.
     """
