@@ -67,7 +67,7 @@ def stamp_of(msg: Any) -> int:
 
 def is_optical(msg: Any) -> bool:
     """Whether ``header.frame_id`` names a camera's optical frame (REP 103)."""
-    return 'optical' in str(msg.header.frame_id).lower()
+    return 'optical' in str(getattr(msg.header, 'frame_id', '')).lower()
 
 
 def integer(msg: Any, name: str, low: int, high: int) -> int:
