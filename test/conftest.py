@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 import os
 from pathlib import Path
@@ -30,6 +31,13 @@ FOLDERS = {
 
 # One thread a process: the test workers share the cores with the nodes they start.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+with suppress(ModuleNotFoundError):
+    from hypothesis import settings
+
+    # How long an example takes says something about the machine and what else it does.
+    settings.register_profile('any machine', deadline=None)
+    settings.load_profile('any machine')
 
 # A shell that starts us in the background has SIGINT ignored, and so would every program that the
 # Ctrl-C tests start.
