@@ -22,7 +22,18 @@ AUDIO_TYPES = (
     'audio_common_msgs/msg/AudioData',
     'audio_common_msgs/msg/AudioDataStamped',
 )
+# Unit a topic may be in -> what makes rad/s and m/s² of it.
+ANGULAR_VELOCITY_UNITS = {'rad/s': 1.0, 'deg/s': math.pi / 180}
+ACCELERATION_UNITS = {'m/s2': 1.0, 'g': 9.80665}
+# What drivers write where nothing came back (REP 117 wants +Inf, which always counts).
+NO_RETURNS = ('inf', 'nan', 'zero', 'negative', 'beyond_max')
+# Names as in audio_common_msgs/AudioInfo (GStreamer's).
+SAMPLE_FORMATS = ('S16LE', 'S16BE', 'S8', 'U8', 'S24LE', 'S24BE', 'S32LE', 'S32BE', 'F32LE',
+                  'F32BE', 'F64LE', 'F64BE')
 COMMAND_KINDS = ('twist', 'twist_stamped', 'float64_multi_array')
+ON_STOP = ('safe', 'zero', 'hold')
+LONGEST_STOP = 2.0
+"""Longest time a STOP from full scale may take, s."""
 
 
 class RobotError(ValueError):
@@ -44,9 +55,10 @@ class SensorSpec:
         type: Interface type, e.g. ``sensor_msgs/msg/Image``.
         rate: Nominal rate, Hz.
         max_age: Age after which the newest sample is masked, s.
-        required: Whether losing this sensor stops the robot.
-        max_frozen: Longest time the very same payload may repeat before the sensor counts as
-            frozen and is masked, s; 0 turns the check off (noise-free simulators).
+        required: Whether losing this sensor stops the robot; by default, whether it sees
+            obstacles.
+        max_frozen: Longest time the very same payload may repeat while the robot moves, before the
+            sensor counts as frozen and is masked until it changes, s; 0 turns the check off.
     """
 
     enabled: bool = True
@@ -55,7 +67,12 @@ class SensorSpec:
     rate: float = 10.0
     max_age: float = 0.2
     required: bool = False
-    max_frozen: float = 1.0
+    max_frozen: float = 0.5
+
+    @property
+    def sees_outside(self) -> bool:
+        """Whether it sees what the robot could run into."""
+        return False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -77,6 +94,7 @@ class CameraSpec(SensorSpec):
     topic: str = 'camera/image_raw'
     type: str = IMAGE_TYPES[0]
     rate: float = 15.0
+    required: bool = True
     width: int = 96
     height: int = 72
 
@@ -85,6 +103,11 @@ class CameraSpec(SensorSpec):
         for name in ('width', 'height'):
             value = getattr(self, name)
             _require(8 <= value <= 4096, f'sensors.camera.{name}', value, 'pixels in [8, 4096]')
+
+    @property
+    def sees_outside(self) -> bool:
+        """Whether it sees what the robot could run into."""
+        return True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -96,7 +119,10 @@ class CameraSpec(SensorSpec):
 class ImuSpec(SensorSpec):
     """An IMU; every sample since the last tick, resampled to float32 ``[6, window]``.
 
-    Rows: angular velocity x, y, z (rad/s), linear acceleration x, y, z (m/s²).
+    Rows: angular velocity x, y, z (rad/s), linear acceleration x, y, z (m/s²). The units are those
+    of the topic. ``rotation`` (roll, pitch, yaw of the sensor in the robot, rad, as in URDF) turns
+    what it measures into the robot's axes: x ahead, y left, z up. Zeros leave it as it is, or turn
+    it from the axes of a camera where its frame is called optical.
     """
 
     topic: str = 'imu'
@@ -104,10 +130,19 @@ class ImuSpec(SensorSpec):
     rate: float = 200.0
     max_age: float = 0.1
     window: int = 16
+    acceleration_unit: str = 'm/s2'
+    angular_velocity_unit: str = 'rad/s'
+    rotation: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         self._check('sensors.imu', IMU_TYPES)
         _require(1 <= self.window <= 1024, 'sensors.imu.window', self.window, 'in [1, 1024]')
+        for name, units in (('acceleration_unit', ACCELERATION_UNITS),
+                            ('angular_velocity_unit', ANGULAR_VELOCITY_UNITS)):
+            _require(getattr(self, name) in units, f'sensors.imu.{name}', getattr(self, name),
+                     f'one of {", ".join(units)}')
+        _require(len(self.rotation) == 3 and all(abs(v) <= 2 * math.pi for v in self.rotation),
+                 'sensors.imu.rotation', self.rotation, 'roll, pitch and yaw in rad')
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -121,11 +156,17 @@ class LidarSpec(SensorSpec):
 
     Reaches the model as float32 ``[2, beams]``: range (m) and validity (0 or 1). Beam ``i`` looks
     along ``angle_min + (i + 0.5) · (angle_max − angle_min) / beams``; by default all around.
+
+    ``no_return`` says what the driver writes where nothing came back, one or more of
+    ``NO_RETURNS`` with commas; such rays read ``range_max``. ``transform`` (x, y, z in m; roll,
+    pitch, yaw in rad) is the pose of a point cloud's frame in the robot; zeros leave a cloud as it
+    is, or turn it from the axes of a camera where its frame is called optical.
     """
 
     topic: str = 'scan'
     type: str = LIDAR_TYPES[0]
     rate: float = 10.0
+    required: bool = True
     beams: int = 180
     angle_min: float = -math.pi
     angle_max: float = math.pi
@@ -133,6 +174,8 @@ class LidarSpec(SensorSpec):
     range_max: float = 8.0
     z_min: float = -0.2
     z_max: float = 1.0
+    no_return: str = 'inf'
+    transform: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         self._check('sensors.lidar', LIDAR_TYPES)
@@ -144,6 +187,22 @@ class LidarSpec(SensorSpec):
                  self.range_max, f'a distance in m above range_min ({self.range_min})')
         _require(self.z_min < self.z_max, 'sensors.lidar.z_max', self.z_max,
                  f'more than z_min ({self.z_min})')
+        _require(self.no_returns <= set(NO_RETURNS), 'sensors.lidar.no_return', self.no_return,
+                 f'one or more of {", ".join(NO_RETURNS)}')
+        _require(len(self.transform) == 6 and all(map(math.isfinite, self.transform)),
+                 'sensors.lidar.transform', self.transform, 'x, y, z in m; roll, pitch, yaw in rad')
+        _require(self.type == LIDAR_TYPES[1] or not any(self.transform),
+                 'sensors.lidar.transform', self.transform, f'zeros where type is {self.type}')
+
+    @property
+    def no_returns(self) -> frozenset[str]:
+        """The parts of ``no_return``, and ``inf``, which always says so."""
+        return frozenset(part.strip() for part in f'{self.no_return},inf'.split(','))
+
+    @property
+    def sees_outside(self) -> bool:
+        """Whether it sees what the robot could run into."""
+        return True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -157,7 +216,8 @@ class AudioSpec(SensorSpec):
 
     ``window`` is at least one control period long, so that no sample is ever skipped. Where the
     topic's rate or channel count differ from the model's, ``source_rate`` and ``source_channels``
-    name them (0: the same; a channel count in the message layout goes first).
+    name them (0: the same; a channel count in the message layout goes first). ``sample_format`` is
+    how AudioData holds a sample, by the names of GStreamer and AudioInfo (``SAMPLE_FORMATS``).
     """
 
     topic: str = 'audio'
@@ -169,6 +229,7 @@ class AudioSpec(SensorSpec):
     window: int = 1600
     source_rate: int = 0
     source_channels: int = 0
+    sample_format: str = 'S16LE'
 
     def __post_init__(self) -> None:
         self._check('sensors.audio', AUDIO_TYPES)
@@ -180,6 +241,8 @@ class AudioSpec(SensorSpec):
                  self.source_channels, 'in [0, 16]')
         _require(1 <= self.channels <= 16, 'sensors.audio.channels', self.channels, 'in [1, 16]')
         _require(self.window >= 64, 'sensors.audio.window', self.window, 'at least 64 samples')
+        _require(self.sample_format in SAMPLE_FORMATS, 'sensors.audio.sample_format',
+                 self.sample_format, f'one of {", ".join(SAMPLE_FORMATS)}')
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -200,8 +263,12 @@ class CommandSpec:
         names: Twist fields (``linear.x`` … ``angular.z``) or free names for a multi array.
         lower, upper: Limits, m/s or rad/s for twists.
         max_acceleration, max_deceleration: Rate limits while driving, units/s.
-        stop_deceleration: Rate limit of a STOP, units/s.
-        safe: What a STOP ends in (zeros for twists).
+        stop_deceleration: Rate limit of a STOP, units/s; from full scale it takes at most
+            ``LONGEST_STOP``.
+        safe: What a STOP ends in with ``on_stop: safe``.
+        on_stop: What a STOP does: ``safe`` goes to ``safe``, ``zero`` to zeros, ``hold`` keeps
+            sending the last command (an arm under position control must not fall to a pose). A
+            twist always ends in zeros: a base that keeps its last one drives on.
     """
 
     kind: str = 'twist'
@@ -214,10 +281,15 @@ class CommandSpec:
     max_deceleration: tuple[float, ...] = (2.5, 8.0)
     stop_deceleration: tuple[float, ...] = (10.0, 30.0)
     safe: tuple[float, ...] = (0.0, 0.0)
+    on_stop: str = 'safe'
 
     def __post_init__(self) -> None:
         _require(self.kind in COMMAND_KINDS, 'command.kind', self.kind,
                  f'one of {", ".join(COMMAND_KINDS)}')
+        _require(self.on_stop in ON_STOP, 'command.on_stop', self.on_stop,
+                 f'one of {", ".join(ON_STOP)}')
+        _require(not (self.is_twist and self.on_stop == 'hold'), 'command.on_stop', self.on_stop,
+                 f'zero for a {self.kind}: a base that holds its last twist drives on')
         width = len(self.names)
         _require(width > 0, 'command.names', self.names, 'at least one name')
         for name in ('lower', 'upper', 'max_acceleration', 'max_deceleration',
@@ -232,10 +304,29 @@ class CommandSpec:
         for name in ('max_acceleration', 'max_deceleration', 'stop_deceleration'):
             _require(all(v > 0 for v in getattr(self, name)), f'command.{name}',
                      getattr(self, name), 'numbers above 0')
-        if self.kind != 'float64_multi_array':
+        for i, (name, stop) in enumerate(zip(self.names, self.rest, strict=True)):
+            _require(self.lower[i] <= stop <= self.upper[i], f'command.lower[{i}] ({name})',
+                     self.lower[i], f'limits around {stop:g}, which a STOP ends in')
+            least = max(self.upper[i] - stop, stop - self.lower[i]) / LONGEST_STOP
+            _require(self.on_stop == 'hold' or self.stop_deceleration[i] >= least * (1 - 1e-9),
+                     f'command.stop_deceleration[{i}] ({name})', self.stop_deceleration[i],
+                     f'at least {least:.4g}, to stop from full scale within {LONGEST_STOP:g} s')
+        if self.is_twist:
             fields = {f'{part}.{axis}' for part in ('linear', 'angular') for axis in 'xyz'}
             _require(set(self.names) <= fields and len(set(self.names)) == width,
                      'command.names', self.names, 'different Twist fields such as linear.x')
+
+    @property
+    def is_twist(self) -> bool:
+        """Whether it is a velocity of a base, whose STOP is always zero."""
+        return self.kind != 'float64_multi_array'
+
+    @property
+    def rest(self) -> tuple[float, ...]:
+        """What a STOP ends in; with ``hold``, around what commands are capped."""
+        if self.is_twist or self.on_stop == 'zero':
+            return (0.0,) * len(self.names)
+        return self.safe
 
     @property
     def width(self) -> int:
@@ -321,11 +412,13 @@ class RobotSpec:
     def to_dict(self) -> dict[str, Any]:
         """The nested plain form ``from_dict`` reads (JSON and ROS parameter types only)."""
         values = dataclasses.asdict(self)
-        values['sensors'] = {name: values.pop(name) for name in SENSOR_TYPES}
-        values['command'] = {
-            key: list(v) if isinstance(v, tuple) else v for key, v in values['command'].items()
-        }
+        values['sensors'] = {name: _lists(values.pop(name)) for name in SENSOR_TYPES}
+        values['command'] = _lists(values['command'])
         return values
+
+
+def _lists(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
 
 def _mapping(name: str, value: object) -> Mapping[str, Any]:
