@@ -102,13 +102,6 @@ def check_robot(robot: RobotSpec) -> None:
                            f'{", ".join(COMMAND_NAMES)}, which the simulated robot obeys')
 
 
-def without_required(robot: RobotSpec, mask: Collection[str]) -> RobotSpec:
-    """The robot, allowed to drive without some of its sensors."""
-    spared = {name: replace(spec, required=False) for name, spec in robot.sensors.items()
-              if name in mask}
-    return replace(robot, **spared)  # type: ignore[arg-type]  # a spec for each
-
-
 def run_episode(
     seed: int,
     driver: Driver,
@@ -138,7 +131,6 @@ def run_episode(
         EpisodeError: The robot has topics or commands that the simulated one has not.
     """
     check_robot(robot)
-    robot = without_required(robot, mask)
     layout = episode_layout(seed, start)
     sim = Simulation(layout, seed, time_limit=limit_s)
     driver.begin(layout, seed)
