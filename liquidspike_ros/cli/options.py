@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..share import shared_file
+from ..untrusted.text import brief, one_line
 
 if TYPE_CHECKING:
     from ..robot import RobotSpec
@@ -44,9 +45,9 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
         try:
             value = int(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f'got {text!r}, expected {span}') from None
+            raise argparse.ArgumentTypeError(f'got {brief(text)}, expected {span}') from None
         if value < least or (most is not None and value > most):
-            raise argparse.ArgumentTypeError(f'got {text}, expected {span}')
+            raise argparse.ArgumentTypeError(f'got {brief(value)}, expected {span}')
         return value
 
     return parse
@@ -62,7 +63,7 @@ def real(least: float, most: float) -> Callable[[str], float]:
             value = float('nan')
         if not least <= value <= most:
             raise argparse.ArgumentTypeError(
-                f'got {text}, expected a number in [{least:g}, {most:g}]')
+                f'got {one_line(text, 60)}, expected a number in [{least:g}, {most:g}]')
         return value
 
     return parse

@@ -19,6 +19,8 @@ import sys
 from typing import Any
 
 from ..share import shared_file
+from ..untrusted.text import brief, one_line
+from ..untrusted.yaml_text import parse_yaml, YamlRefusal
 from .options import add_robot, read_robot, real, whole
 
 SUMMARY = 'train a policy from recordings'
@@ -50,26 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def setting(text: str) -> tuple[str, Any]:
     """``optimiser.clip=0.5`` as a dotted name and a YAML value."""
-    import yaml
-
     name, equals, value = text.partition('=')
     if not equals or not name:
         raise argparse.ArgumentTypeError(
-            f'got {text!r}, expected KEY=VALUE such as optimiser.clip=0.5')
+            f'got {brief(text)}, expected KEY=VALUE such as optimiser.clip=0.5')
     try:
-        parsed = yaml.safe_load(value)
-        # YAML 1.1 takes 3e-4, without a point, for a word.
-        return name, float(parsed) if isinstance(parsed, str) and _is_number(parsed) else parsed
-    except yaml.YAMLError:
-        raise argparse.ArgumentTypeError(f'{name}: {value!r} is no YAML value') from None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        return name, parse_yaml(value)
+    except YamlRefusal as error:
+        raise argparse.ArgumentTypeError(f'{one_line(name, 80)}: {error}') from None
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ import torch
 from ..control.policy_runtime import PolicyRuntime
 from ..core.checkpoint import CheckpointError, from_pretrained
 from ..robot import RobotError, RobotSpec
+from ..untrusted.text import brief
 
 SHAPING = ('enabled', 'width', 'height', 'window', 'beams', 'angle_min', 'angle_max', 'range_max',
            'sample_rate', 'channels')
@@ -74,7 +75,7 @@ def choose_device(device: str) -> str:
     except (RuntimeError, AssertionError) as error:
         if device == 'auto':
             return 'cpu'
-        raise ValueError(f'device: got {device!r}, which does not work here '
+        raise ValueError(f'device: got {brief(device)}, which does not work here '
                          f'({str(error).splitlines()[0]}); expected auto or cpu') from None
     return name
 

@@ -10,6 +10,7 @@ from geometry_msgs.msg import Twist, TwistStamped
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 
 from ..robot import CommandSpec
+from ..untrusted.text import Refusal
 
 COMMAND_TYPES: dict[str, type] = {
     'twist': Twist,
@@ -18,7 +19,7 @@ COMMAND_TYPES: dict[str, type] = {
 }
 
 
-class MessageTypeError(ValueError):
+class MessageTypeError(Refusal):
     """An interface is not installed here; the message names it."""
 
 

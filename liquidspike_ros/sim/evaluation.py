@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from ..robot import RobotSpec
+from ..untrusted.text import Refusal
 from .drivers import make_driver
 from .episode import EpisodeResult, run_episode
 from .workers import run_jobs
@@ -21,7 +22,7 @@ HELD_OUT = range(1000, 2000)
 """Seeds kept for evaluation: ``record`` refuses them, so no policy was trained on their layouts."""
 
 
-class EvaluationError(ValueError):
+class EvaluationError(Refusal):
     """An evaluation cannot be run as asked; the message says why."""
 
 
