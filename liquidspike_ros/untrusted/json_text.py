@@ -21,17 +21,22 @@ class JsonRefusal(Refusal):
     """A text is no acceptable JSON; the message says what is wrong, for the caller to say where."""
 
 
-def parse_json(text: str, values: int = VALUES) -> Any:
+def parse_json(text: str | bytes, values: int = VALUES) -> Any:
     """The plain values of a JSON document.
 
     Args:
-        text: The document.
+        text: The document, in UTF-8 if bytes.
         values: Most values it may hold.
 
     Raises:
         JsonRefusal: It is no JSON, a key is there twice, a number is not finite or longer than
             ``DIGITS``, or it is nested or branched beyond the limits.
     """
+    if isinstance(text, bytes):
+        try:
+            text = text.decode('utf-8-sig')
+        except UnicodeDecodeError as error:
+            raise JsonRefusal(f'not JSON (byte {error.start} is not UTF-8)') from None
     # Counted before a value is made: two bytes of text can become seventy in memory.
     if sum(map(text.count, ',[{')) > values:
         raise JsonRefusal(f'more than {values:,} values, expected at most as many')

@@ -13,11 +13,15 @@ from liquidspike_ros.untrusted.json_text import DEPTH, JsonRefusal, parse_json
 
 def test_plain_values_are_read():
     text = '{"a": [1, -2.5, true, null, "x"], "b": {"c": {}}}'
-    assert parse_json(text) == {'a': [1, -2.5, True, None, 'x'], 'b': {'c': {}}}
+    value = {'a': [1, -2.5, True, None, 'x'], 'b': {'c': {}}}
+    assert parse_json(text) == parse_json(text.encode()) == value
+    assert parse_json(b'\xef\xbb\xbf' + text.encode()) == value
 
 
 @pytest.mark.parametrize(('text', 'said'), [
     ('', 'not JSON'),
+    (bytes(range(256)), r'not JSON \(byte 128 is not UTF-8'),
+    ('{"a": 1}'.encode('utf-16'), 'not JSON'),
     ('{"a": 1,}', 'not JSON'),
     ('{"a": 1} x', 'not JSON'),
     ('{a: 1}', 'not JSON'),
