@@ -363,7 +363,7 @@ class RobotSpec:
         Raises:
             RobotError: An unknown key, a wrong type or a value out of range.
         """
-        values = dict(values)
+        values = dict(_mapping('robot', values))
         sensors = _mapping('sensors', values.pop('sensors', {}))
         unknown = set(sensors) - set(SENSOR_TYPES)
         if unknown:

@@ -85,6 +85,9 @@ def test_scale_is_the_larger_limit():
     ({'command': {'names': ['x'] * 10**6}}, r'command\.names: got 1000000 entries, .* most 64'),
     ({'command': {'lower': [-1e300, -1]}}, r'command\.lower: got'),
     ({1: 2}, '1: unknown key'),
+    ([1], 'robot: got list, expected a mapping'),
+    ('ab', 'robot: got str, expected a mapping'),
+    ({'command': 1}, 'command: got int, expected a mapping'),
     ({'sensors': {1: {}, 'x': {}}}, r'sensors\.1: unknown sensor'),
     ({'x' * 10**6: 1}, 'unknown key'),
 ])

@@ -18,7 +18,7 @@ from pathlib import Path
 import sys
 
 from ..share import shared_file
-from .options import add_robot, read_robot, real, whole, write_whole
+from .options import add_robot, read_robot, real, say_unknown_robot, whole, write_whole
 
 SUMMARY = 'measure a policy in simulation'
 
@@ -48,8 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
     from ..sim.evaluation import evaluate, EvaluateOptions, EXPERT
 
     model = arguments.model
+    if model != EXPERT:
+        model = shared_file(model)
+        say_unknown_robot(model)
     report = evaluate(EvaluateOptions(
-        model=model if model == EXPERT else shared_file(model), episodes=arguments.episodes,
+        model=model, episodes=arguments.episodes,
         seed=arguments.seed, mask=tuple(arguments.mask), limit_s=arguments.limit,
         workers=arguments.workers, device=arguments.device, robot=read_robot(arguments),
         progress=sys.stderr.isatty()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+import sys
 from typing import TYPE_CHECKING
 
 from ..share import shared_file
@@ -33,6 +34,19 @@ def read_robot(arguments: argparse.Namespace) -> RobotSpec:
     from ..robot import load_robot
 
     return load_robot(shared_file(arguments.robot))
+
+
+def say_unknown_robot(model: Path) -> None:
+    """Say so on standard error if a checkpoint does not know its robot.
+
+    Raises:
+        CheckpointError: There is no readable checkpoint.
+    """
+    from ..core.checkpoint import read_config
+
+    if not read_config(model)['metadata'].get('robot'):
+        print(f'liquidspike: {one_line(model)}: does not say which robot it was trained for; '
+              'taken for that of --robot', file=sys.stderr)
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:

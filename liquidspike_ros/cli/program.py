@@ -20,8 +20,8 @@ Liquid-spiking multimodal policies for ROS 2 robots.
 A policy is made in three steps, and shown in one:
 
   liquidspike record --episodes 200 -o bags      the expert drives, bags are written
-  liquidspike train bags -o models/beacon        a policy learns from the bags
-  liquidspike evaluate models/beacon             and is measured on rooms it never saw
+  liquidspike train bags -o models/mine          a policy learns from the bags
+  liquidspike evaluate models/mine               and is measured on rooms it never saw
   liquidspike demo                               the policy drives over real ROS 2 topics
 """
 

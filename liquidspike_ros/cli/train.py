@@ -3,6 +3,7 @@
 Recordings are rosbag2 folders, .mcap or .db3 files, or folders of them: any robot's, as long as the
 robot file names the topics. What a recording lacks is reported and the rest is used. The best
 checkpoint lands in the output folder, the newest in `last` below it; Ctrl-C leaves both whole.
+A trained model that is there already is never replaced unasked.
 
 Examples:
   liquidspike train bags -o models/mine
@@ -48,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     start.add_argument('--init-from', metavar='DIR', type=Path,
                        help='fine-tune this checkpoint instead of starting from random weights')
     start.add_argument('--resume', action='store_true', help='go on with DIR/last of the output')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='replace a trained model that the output folder holds')
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -74,7 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_train_config(shared_file(arguments.config)).override(
         {**settings, **dict(arguments.settings)})
     result = train(arguments.bags, arguments.output, robot, config,
-                   init_from=arguments.init_from, resume=arguments.resume)
+                   init_from=arguments.init_from, resume=arguments.resume,
+                   overwrite=arguments.overwrite)
     if result.interrupted:
         return 130
     print(f'{result.directory}: {result.epochs} epochs, {result.steps} steps in '

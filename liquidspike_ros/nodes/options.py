@@ -102,6 +102,8 @@ class PolicyOptions:
     """Parameters of the policy node that do not describe the robot."""
 
     model: str = option('', 'Folder of the checkpoint: config.json and model.safetensors')
+    allow_unknown_robot: bool = option(
+        False, 'Drive with a checkpoint that does not say which robot it was trained for')
     device: str = option('auto', "'auto', 'cpu', 'cuda' or 'cuda:N'; auto takes a GPU if one works")
     runtime: str = option(
         'auto', "'eager', 'cudagraph' (the whole tick captured and replayed), 'compile' "
