@@ -120,7 +120,8 @@ def test_bad_files_are_named(tmp_path, text, message):
 SHIPPED = (ROOT / 'config' / 'robots' / 'beacon.yaml').read_text()
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=strategies.integers(0, len(SHIPPED)), removed=strategies.integers(0, 30),
        added=strategies.text('[]{}:*&!-#\'"|>%,0123456789einf \n\x1b\0', max_size=8))
 def test_any_change_of_a_shipped_file_is_read_or_refused(tmp_path, place, removed, added):
@@ -131,7 +132,8 @@ def test_any_change_of_a_shipped_file_is_read_or_refused(tmp_path, place, remove
         assert RobotSpec.from_dict(robot.to_dict()) == robot
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=strategies.binary(max_size=200))
 def test_any_bytes_are_refused_as_a_robot(tmp_path, content):
     path = tmp_path / 'robot.yaml'

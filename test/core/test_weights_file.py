@@ -81,7 +81,7 @@ def test_a_header_that_is_wrong_is_named_in_one_line(content, said):
     assert str(caught.value).isprintable()
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(place=strategies.integers(0, 120), added=strategies.binary(max_size=6),
        removed=strategies.integers(0, 6))
 def test_any_change_is_read_refused_or_told_apart(place, added, removed):

@@ -66,7 +66,8 @@ def test_unreadable_files_are_named(tmp_path, content, text):
     assert '\n' not in str(caught.value)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=strategies.integers(0, len(SHIPPED.read_text())), removed=strategies.integers(0, 30),
        added=strategies.text('[]{}:*&!-#\'"|>%,0123456789einf \n\x1b\0', max_size=8))
 def test_any_change_of_the_shipped_file_is_read_or_refused(tmp_path, place, removed, added):
