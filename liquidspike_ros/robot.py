@@ -99,6 +99,8 @@ class CameraSpec(SensorSpec):
         for name in ('width', 'height'):
             value = getattr(self, name)
             _require(8 <= value <= 4096, f'sensors.camera.{name}', value, 'pixels in [8, 4096]')
+        _require(self.width * self.height <= 1 << 23, 'sensors.camera.width', self.width,
+                 f'at most {(1 << 23) // self.height} with a height of {self.height}')
 
     @property
     def sees_outside(self) -> bool:

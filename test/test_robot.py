@@ -85,6 +85,7 @@ def test_scale_is_the_larger_limit():
     ({'command': {'names': ['x'] * 10**6}}, r'command\.names: got 1000000 entries, .* most 64'),
     ({'command': {'lower': [-1e300, -1]}}, r'command\.lower: got'),
     ({1: 2}, '1: unknown key'),
+    ({'sensors': {'camera': {'width': 4096, 'height': 4096}}}, 'width: got 4096, .* most 2048'),
     ([1], 'robot: got list, expected a mapping'),
     ('ab', 'robot: got str, expected a mapping'),
     ({'command': 1}, 'command: got int, expected a mapping'),

@@ -8,7 +8,9 @@ from pathlib import Path
 from hypothesis import given, HealthCheck, settings, strategies
 import pytest
 
+from liquidspike_ros.robot import RobotSpec
 from liquidspike_ros.training.configuration import load_train_config, TrainConfig, TrainingError
+from liquidspike_ros.training.model_building import build_model
 
 SHIPPED = Path(__file__).parents[2] / 'config' / 'train.yaml'
 
@@ -80,3 +82,17 @@ def test_any_change_of_the_shipped_file_is_read_or_refused(tmp_path, place, remo
 def test_what_is_no_file_is_refused(not_a_file):
     with pytest.raises(TrainingError):
         load_train_config(not_a_file)
+
+
+@pytest.mark.parametrize(('model', 'text'), [
+    ({'liquid_units': 10**9}, 'model: .*liquid_units: got 1000000000'),
+    ({'num_spike_steps': 10**9}, 'num_spike_steps: got 1000000000'),
+    ({'liquid_units': 60_000, 'encoder_dim': 60_000}, 'model: got .* bytes of weights'),
+    ({'wings': 2}, 'wings'),
+    ({'backbone_options': {'backbone_layers': '\x1b'}}, 'backbone_layers: got'),
+])
+def test_a_model_beyond_the_limits_is_refused_before_it_is_built(model, text):
+    config = TrainConfig.from_dict({'model': {'camera_architecture': 'simple', **model}})
+    with pytest.raises(TrainingError, match=text) as caught:
+        build_model(RobotSpec(), config)
+    assert len(str(caught.value)) <= 500
