@@ -262,6 +262,20 @@ def test_info_of_what_is_no_file_is_one_line(
     assert str(path) in fails(capsys, ['info', str(path)], 1)
 
 
+def test_one_recording_that_cannot_be_trusted_does_not_hide_the_others(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, bag: Path
+) -> None:
+    bad = tmp_path / 'bad'
+    bad.mkdir()
+    (bad / 'metadata.yaml').write_text('a: 1\na: 2')
+    assert main(['info', str(tmp_path)]) == 1  # the good one lacks the sensors
+    out = capsys.readouterr().out
+    assert 'bad: not used' in out
+    assert f'{bag}: ' in out
+    assert main(['train', str(bad), str(bag), '-o', str(tmp_path / 'model')]) == 1
+    assert 'bad: not used' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('name', ['config.json', 'model.safetensors'])
 def test_info_of_a_checkpoint_whose_files_are_none(
     capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, not_a_file: Path, name: str

@@ -16,6 +16,7 @@ PACKAGE = 'liquidspike_ros'
 
 NEURAL = {'torch', 'numpy', 'ncps', 'snntorch', 'safetensors'}
 OFFLINE = NEURAL | {'yaml', 'cv2', 'rosbags', 'tqdm'}
+COMPRESSION = {'lz4', 'backports', 'compression'}  # rosbags brings and needs them
 SIMULATED = OFFLINE | {'mujoco', 'matplotlib', 'av', 'PIL'}
 ROS = {
     'rclpy', 'launch', 'launch_ros', 'ament_index_python', 'message_filters', 'cv_bridge',
@@ -33,7 +34,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     'sensing': ({'robot'}, {'numpy', 'cv2'}),
     'control': ({'robot', 'sensing', 'core'}, {'torch', 'numpy'}),
     'export': ({'robot', 'control', 'core'}, {'torch', 'onnxruntime', 'onnxscript'}),
-    'training': ({'robot', 'sensing', 'control', 'core', 'share'}, OFFLINE),
+    'training': ({'robot', 'sensing', 'control', 'core', 'share'},
+                 OFFLINE | COMPRESSION),
     'sim': ({'robot', 'sensing', 'control', 'core', 'share'}, SIMULATED),
     'nodes': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share'}, SIMULATED | ROS),
     'demo': ({'robot', 'sensing', 'control', 'core', 'sim', 'share'}, SIMULATED | ROS),

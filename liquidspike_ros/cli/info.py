@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 from ..share import shared_file
-from ..untrusted.files import require_regular_file
+from ..untrusted.files import FileRefusal
 from ..untrusted.text import brief, listing, printable
 from .options import add_robot, read_robot
 
@@ -37,8 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
     if path.suffix in ('.yaml', '.yml') and not path.is_dir():
         say(describe_robot(path))
         return 0
-    if os.path.lexists(path) and not path.is_dir():
-        require_regular_file(path)
     return describe_recordings(path, arguments)
 
 
@@ -108,9 +106,19 @@ def describe_robot(path: Path) -> list[str]:
 def describe_recordings(path: Path, arguments: argparse.Namespace) -> int:
     """Recordings, judged as training would."""
     from ..training.bags import find_bags, scan_bag
+    from ..training.recording_checks import check_recording
 
     robot = read_robot(arguments)
-    reports = [scan_bag(bag, robot) for bag in find_bags([path])]
+    bags, reports = find_bags([path]), []
+    for bag in bags:
+        try:
+            check_recording(bag)
+        except FileRefusal as error:
+            if len(bags) == 1:
+                raise
+            say([f'{bag}: not used ({error})'])
+            continue
+        reports.append(scan_bag(bag, robot))
     for report in reports:
         say([report.line])
         if len(reports) == 1:

@@ -18,6 +18,7 @@ from rosgraph_msgs.msg import Clock
 
 from ..training.bags import BagReport, scan_bag
 from ..training.mcap_salvage import RawMessage
+from ..training.recording_checks import check_recording
 from ..training.storage import Storage
 from ..untrusted.text import printable
 from .clock_source import clock_message
@@ -98,6 +99,7 @@ class BagPlayer(Node):
 
 
 def _scan(path: str) -> BagReport:
+    check_recording(path)
     report = scan_bag(path)
     if not report.usable:
         raise StartError(report.line)

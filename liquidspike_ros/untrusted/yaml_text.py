@@ -41,8 +41,12 @@ class YamlRefusal(Refusal):
     """A text is no acceptable YAML; the message says what and in which line."""
 
 
-def parse_yaml(text: str) -> Any:
+def parse_yaml(text: str, nodes: int = NODES) -> Any:
     """The plain values of a YAML document: dict, list, str, bool, int, float, None.
+
+    Args:
+        text: The document.
+        nodes: Most values and keys it may hold.
 
     Raises:
         YamlRefusal: It is no YAML, or holds what the limits and rules above do not allow.
@@ -50,7 +54,7 @@ def parse_yaml(text: str) -> Any:
     import yaml
 
     try:
-        return _Document(yaml.parse(text, Loader=yaml.SafeLoader)).read()
+        return _Document(yaml.parse(text, Loader=yaml.SafeLoader), nodes).read()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f'line {mark.line + 1}: ' if mark else ''
@@ -69,10 +73,11 @@ class _Document:
 
     Args:
         events: From ``yaml.parse``.
+        most: Most values and keys.
     """
 
-    def __init__(self, events: Iterator[Any]) -> None:
-        self._events = events
+    def __init__(self, events: Iterator[Any], most: int) -> None:
+        self._events, self._most = events, most
         self._nodes = 0
         self._anchors: dict[str, tuple[Any, int, int] | None] = {}
 
@@ -121,9 +126,9 @@ class _Document:
 
     def _count(self, event: Any, nodes: int) -> None:
         self._nodes += nodes
-        if self._nodes > NODES:
-            raise YamlRefusal(f'{_line(event)}: more than {NODES:,} values, aliases counted as '
-                              'what they stand for, expected at most as many')
+        if self._nodes > self._most:
+            raise YamlRefusal(f'{_line(event)}: more than {self._most:,} values, aliases counted '
+                              'as what they stand for, expected at most as many')
 
     def _check_depth(self, event: Any, depth: int) -> None:
         if depth > DEPTH:
