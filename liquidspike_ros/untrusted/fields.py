@@ -43,7 +43,7 @@ def coerce(
         require(value.bit_length() < 1024, name, value, 'a number below 1e308', error)
         value = float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        quotes = (': YAML reads yes, no, on, off as true and false; put it in quotes'
+        quotes = (': ROS reads yes, no, y, n, on, off as true and false; put it in quotes'
                   if hint is str and isinstance(value, bool) else '')
         raise error(f'{name}: got {brief(value)}, expected {hint.__name__}{quotes}')
     require(hint is not float or math.isfinite(value), name, value, 'a finite number', error)

@@ -25,8 +25,10 @@ DIGITS = 64
 
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(('', '~', 'null', 'Null', 'NULL')),
-    **dict.fromkeys(('true', 'True', 'TRUE', 'yes', 'Yes', 'YES', 'on', 'On', 'ON'), True),
-    **dict.fromkeys(('false', 'False', 'FALSE', 'no', 'No', 'NO', 'off', 'Off', 'OFF'), False),
+    **dict.fromkeys(('true', 'True', 'TRUE', 'on', 'On', 'ON'), True),
+    **dict.fromkeys(('yes', 'Yes', 'YES', 'y', 'Y'), True),
+    **dict.fromkeys(('false', 'False', 'FALSE', 'off', 'Off', 'OFF'), False),
+    **dict.fromkeys(('no', 'No', 'NO', 'n', 'N'), False),
     **dict.fromkeys(('.inf', '.Inf', '.INF', '+.inf', '+.Inf', '+.INF'), math.inf),
     **dict.fromkeys(('-.inf', '-.Inf', '-.INF'), -math.inf),
     **dict.fromkeys(('.nan', '.NaN', '.NAN'), math.nan),

@@ -17,7 +17,7 @@ from liquidspike_ros.untrusted.yaml_text import DEPTH, parse_yaml, YamlRefusal
     ('# only a comment', None),
     ('a: 1', {'a': 1}),
     ('[1, 2.5, x, "1", null, ~]', [1, 2.5, 'x', '1', None, None]),
-    ('a: [yes, off, TRUE]', {'a': [True, False, True]}),
+    ('a: [yes, off, TRUE, y, N]', {'a': [True, False, True, True, False]}),
     ('/**: {ros__parameters: {}}', {'/**': {'ros__parameters': {}}}),
     ('[-0x1F, +3, 0, -0]', [-31, 3, 0, 0]),
     ('[3e-4, 1E3, .5, 5., -.inf]', [3e-4, 1000.0, 0.5, 5.0, -math.inf]),
@@ -35,7 +35,7 @@ def test_plain_values_are_read(text, value):
 
 
 @pytest.mark.parametrize('text', ['1:30', '190:20:30', '1_000', '2024-05-01', '0b11', '1.5.2',
-                                  '0o17', 'y', 'nan', 'inf', '1e', '=', '2001-12-14t21:59:43.1Z'])
+                                  '0o17', 'yeS', 'nan', 'inf', '1e', '=', '2001-12-14t21:59:43.1Z'])
 def test_what_ros_takes_for_a_word_is_a_word(text):
     assert parse_yaml(text) == text
 
@@ -86,7 +86,7 @@ def chain(levels: int) -> str:
     ('a: !!timestamp 2024-05-01', 'got the tag !!timestamp'),
     ('a: !!set {x}', 'got the tag !!set'),
     ('a: !!int [1]', 'got the tag !!int'),
-    ('x: &x {a: 1}\ny:\n  <<: *x', 'line 3: got the merge key <<'),
+    ('x: &x {a: 1}\nz:\n  <<: *x', 'line 3: got the merge key <<'),
     ('1: x', 'line 1: got the key 1, expected a name'),
     ('on: x', 'got the key True, expected a name: YAML reads on as True; put it in quotes'),
     ('null: x', 'got the key None, expected a name'),
