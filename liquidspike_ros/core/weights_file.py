@@ -81,13 +81,13 @@ def read_header(file: BinaryIO, size: int) -> Header | None:
         WeightsRefusal: It is none, promises less than is there, or contradicts itself.
     """
     start = file.read(8)
-    if start[:1] == b'\x80' or start[:2] == b'PK':
-        raise WeightsRefusal('a pickle, expected safetensors; pickles are never loaded, they can '
-                             'run code')
     if len(start) < 8:
         return None
     length = int.from_bytes(start, 'little')
     if length > HEADER_LIMIT:
+        if start[:1] == b'\x80' or start[:2] == b'PK':
+            raise WeightsRefusal('a pickle, expected safetensors; pickles are never loaded, they '
+                                 'can run code')
         raise WeightsRefusal(f'not safetensors (a header of {length:,} bytes, expected at most '
                              f'{HEADER_LIMIT:,})')
     if 8 + length > size:

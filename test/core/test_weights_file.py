@@ -37,6 +37,13 @@ def test_what_the_library_writes_is_read():
     assert header.size == len(content)
 
 
+@pytest.mark.parametrize('length', [128, 0x4B50])
+def test_a_length_that_begins_like_a_pickle_is_a_length(length):
+    content = packed(json.dumps(GOOD).ljust(length))
+    assert content[:2] == length.to_bytes(2, 'little')
+    assert read(content) is not None
+
+
 @pytest.mark.parametrize('content', [b'', b'1234567', packed(GOOD)[:-1], packed(GOOD)[:20],
                                      (1000).to_bytes(8, 'little') + b'{}'])
 def test_what_is_cut_off_is_told_apart(content):
