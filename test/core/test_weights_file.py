@@ -55,7 +55,7 @@ def changed(**fields: object) -> dict:
 
 
 @pytest.mark.parametrize(('content', 'said'), [
-    (b'\x80\x04K\x01.', 'a pickle, expected safetensors'),
+    (b'\x80\x04\x95\x0b' + bytes(9), 'a pickle, expected safetensors'),
     (b'PK\x03\x04zip file', 'a pickle'),
     ((1 << 63).to_bytes(8, 'little') + b'{}', 'a header of 9,223,372,036,854,775,808 bytes'),
     (packed('nonsense'), r'not safetensors \(header: not JSON'),
