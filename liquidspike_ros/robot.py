@@ -14,6 +14,10 @@ from pathlib import Path
 import types
 from typing import Any, get_type_hints
 
+from .untrusted.fields import coerce, require
+from .untrusted.parameter_file import read_parameter_file
+from .untrusted.text import Refusal
+
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 IMU_TYPES = ('sensor_msgs/msg/Imu',)
 LIDAR_TYPES = ('sensor_msgs/msg/LaserScan', 'sensor_msgs/msg/PointCloud2')
@@ -36,13 +40,12 @@ LONGEST_STOP = 2.0
 """Longest time a STOP from full scale may take, s."""
 
 
-class RobotError(ValueError):
+class RobotError(Refusal):
     """A robot description is wrong; the message names the field, what was got and expected."""
 
 
 def _require(condition: bool, name: str, got: object, expected: str) -> None:
-    if not condition:
-        raise RobotError(f'{name}: got {got!r}, expected {expected}')
+    require(condition, name, got, expected, RobotError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +85,10 @@ class SensorSpec:
     def _check(self, name: str, allowed: tuple[str, ...]) -> None:
         _require(bool(self.topic), f'{name}.topic', self.topic, 'a topic name')
         _require(self.type in allowed, f'{name}.type', self.type, f'one of {", ".join(allowed)}')
-        _require(0 < self.rate < math.inf, f'{name}.rate', self.rate, 'a rate in Hz above 0')
-        _require(0 < self.max_age < math.inf, f'{name}.max_age', self.max_age, 'seconds above 0')
-        _require(self.max_frozen >= 0, f'{name}.max_frozen', self.max_frozen, 'seconds, 0 = never')
+        _require(0 < self.rate <= 10_000, f'{name}.rate', self.rate, 'Hz above 0, at most 10000')
+        _require(0 < self.max_age <= 60, f'{name}.max_age', self.max_age, 's above 0, at most 60')
+        _require(0 <= self.max_frozen <= 3600, f'{name}.max_frozen', self.max_frozen,
+                 's in [0, 3600], 0 = never')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +107,8 @@ class CameraSpec(SensorSpec):
         for name in ('width', 'height'):
             value = getattr(self, name)
             _require(8 <= value <= 4096, f'sensors.camera.{name}', value, 'pixels in [8, 4096]')
+        _require(self.width * self.height <= 1 << 23, 'sensors.camera.width', self.width,
+                 f'at most {(1 << 23) // self.height} with a height of {self.height}')
 
     @property
     def sees_outside(self) -> bool:
@@ -180,11 +186,17 @@ class LidarSpec(SensorSpec):
     def __post_init__(self) -> None:
         self._check('sensors.lidar', LIDAR_TYPES)
         _require(4 <= self.beams <= 8192, 'sensors.lidar.beams', self.beams, 'in [4, 8192]')
+        for name in ('angle_min', 'angle_max'):
+            value = getattr(self, name)
+            _require(abs(value) <= 6.3, f'sensors.lidar.{name}', value, 'rad in [-6.3, 6.3]')
+        for name in ('z_min', 'z_max'):
+            value = getattr(self, name)
+            _require(abs(value) <= 1000, f'sensors.lidar.{name}', value, 'm in [-1000, 1000]')
         span = self.angle_max - self.angle_min
         _require(0 < span <= 2 * math.pi + 1e-6, 'sensors.lidar.angle_max', self.angle_max,
                  f'more than angle_min ({self.angle_min}), by at most a full circle')
-        _require(0 <= self.range_min < self.range_max < math.inf, 'sensors.lidar.range_max',
-                 self.range_max, f'a distance in m above range_min ({self.range_min})')
+        _require(0 <= self.range_min < self.range_max <= 1000, 'sensors.lidar.range_max',
+                 self.range_max, f'm above range_min ({self.range_min}), at most 1000')
         _require(self.z_min < self.z_max, 'sensors.lidar.z_max', self.z_max,
                  f'more than z_min ({self.z_min})')
         _require(self.no_returns <= set(NO_RETURNS), 'sensors.lidar.no_return', self.no_return,
@@ -233,16 +245,17 @@ class AudioSpec(SensorSpec):
 
     def __post_init__(self) -> None:
         self._check('sensors.audio', AUDIO_TYPES)
-        _require(self.sample_rate >= 1000, 'sensors.audio.sample_rate', self.sample_rate,
-                 'at least 1000 Hz')
+        _require(1000 <= self.sample_rate <= 384_000, 'sensors.audio.sample_rate',
+                 self.sample_rate, 'Hz in [1000, 384000]')
         _require(self.source_rate == 0 or 1000 <= self.source_rate <= 768_000,
                  'sensors.audio.source_rate', self.source_rate, '0 or a rate in [1000, 768000] Hz')
         _require(0 <= self.source_channels <= 16, 'sensors.audio.source_channels',
                  self.source_channels, 'in [0, 16]')
         _require(1 <= self.channels <= 16, 'sensors.audio.channels', self.channels, 'in [1, 16]')
-        _require(self.window >= 64, 'sensors.audio.window', self.window, 'at least 64 samples')
         _require(self.sample_format in SAMPLE_FORMATS, 'sensors.audio.sample_format',
                  self.sample_format, f'one of {", ".join(SAMPLE_FORMATS)}')
+        _require(64 <= self.window <= 1_048_576, 'sensors.audio.window', self.window,
+                 'samples in [64, 1048576]')
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -295,8 +308,9 @@ class CommandSpec:
         for name in ('lower', 'upper', 'max_acceleration', 'max_deceleration',
                      'stop_deceleration', 'safe'):
             value = getattr(self, name)
-            _require(len(value) == width and all(math.isfinite(v) for v in value),
-                     f'command.{name}', value, f'{width} finite numbers, one for each of names')
+            _require(len(value) == width and all(abs(v) <= 1e9 for v in value),
+                     f'command.{name}', value,
+                     f'{width} finite numbers in ±1e9, one for each of names')
         for i, name in enumerate(self.names):
             _require(self.lower[i] <= self.safe[i] <= self.upper[i] and
                      self.lower[i] < self.upper[i], f'command.safe[{i}] ({name})', self.safe[i],
@@ -393,11 +407,11 @@ class RobotSpec:
         Raises:
             RobotError: An unknown key, a wrong type or a value out of range.
         """
-        values = dict(values)
+        values = dict(_mapping('robot', values))
         sensors = _mapping('sensors', values.pop('sensors', {}))
         unknown = set(sensors) - set(SENSOR_TYPES)
         if unknown:
-            raise RobotError(f'sensors.{sorted(unknown)[0]}: unknown sensor, '
+            raise RobotError(f'sensors.{min(map(str, unknown))}: unknown sensor, '
                              f'expected one of {", ".join(SENSOR_TYPES)}')
         parts: dict[str, Any] = {
             name: _build(SENSOR_TYPES[name], f'sensors.{name}', sensors[name]) for name in sensors
@@ -435,21 +449,8 @@ def _build(cls: type, prefix: str, values: object) -> Any:
         name = f'{prefix}.{key}' if prefix else str(key)
         if key not in hints:
             raise RobotError(f'{name}: unknown key, expected one of {", ".join(sorted(hints))}')
-        kwargs[key] = _coerce(name, value, hints[key])
+        kwargs[key] = coerce(name, value, hints[key], RobotError)
     return cls(**kwargs)
-
-
-def _coerce(name: str, value: Any, hint: Any) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint == tuple[float, ...] or hint == tuple[str, ...]:
-        item = hint.__args__[0]
-        if not isinstance(value, (list, tuple)):
-            raise RobotError(f'{name}: got {value!r}, expected a list')
-        return tuple(_coerce(f'{name}[{i}]', v, item) for i, v in enumerate(value))
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise RobotError(f'{name}: got {value!r}, expected {hint.__name__}')
-    return value
 
 
 def load_robot(path: str | Path) -> RobotSpec:
@@ -459,23 +460,13 @@ def load_robot(path: str | Path) -> RobotSpec:
     one must hold nothing but the robot.
 
     Raises:
-        RobotError: The file is missing, is not YAML, or describes no valid robot.
+        RobotError: The file is missing, no file, not YAML, or describes no valid robot.
     """
-    import yaml
-
-    path = Path(path)
     try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise RobotError(f'{path}: {error.strerror or error}') from None
-    except yaml.YAMLError as error:
-        raise RobotError(f'{path}: not YAML ({str(error).splitlines()[0]})') from None
-    if not isinstance(document, Mapping) or len(document) != 1:
-        raise RobotError(f'{path}: expected one node name (or /**) with ros__parameters')
-    (body,) = document.values()
-    if not isinstance(body, Mapping) or 'ros__parameters' not in body:
-        raise RobotError(f'{path}: expected ros__parameters below {next(iter(document))!r}')
+        values = read_parameter_file(path)
+    except Refusal as error:
+        raise RobotError(str(error)) from None
     try:
-        return RobotSpec.from_dict(_mapping('ros__parameters', body['ros__parameters']))
+        return RobotSpec.from_dict(_mapping('ros__parameters', values))
     except RobotError as error:
         raise RobotError(f'{path}: {error}') from None

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 
+from hypothesis import given, HealthCheck, settings, strategies
 import pytest
 
 from liquidspike_ros.robot import load_robot, RobotError, RobotSpec
@@ -112,11 +114,32 @@ def test_scale_is_the_larger_limit():
     ({'command': {'lower': [0.1, -2.0], 'safe': [0.2, 0.0]}},
      r'command\.lower\[0\] \(linear\.x\): got 0\.1, expected limits around 0'),
     ({'command': {'names': ['linear.x', 'speed']}}, r'command\.names'),
+    ({'name': True}, 'name: got True, expected str: ROS reads yes, no, y, n, on, off as'),
+    ({'name': 'x' * 257}, r'name: got .* \(257 characters\), expected at most 256 printable'),
+    ({'sensors': {'camera': {'topic': 'image\x1b[2J'}}}, r'topic: got .*\\x1b\[2J.* printable'),
+    ({'rate': 10**400}, 'rate: got a whole number of about 400 digits'),
+    ({'sensors': {'lidar': {'beams': 10**5000}}}, 'beams: got a whole number of about 5000'),
+    ({'sensors': {'audio': {'window': 2**21}}}, r'audio\.window: got 2097152, expected samples in'),
+    ({'sensors': {'audio': {'sample_rate': 10**9}}}, r'audio\.sample_rate: got 1000000000'),
+    ({'sensors': {'imu': {'rate': 1e6}}}, r'imu\.rate: got 1000000\.0, expected Hz above 0'),
+    ({'sensors': {'imu': {'max_age': 1e6}}}, r'imu\.max_age: got 1000000\.0'),
+    ({'sensors': {'lidar': {'z_max': math.inf}}}, r'lidar\.z_max: got inf, expected a finite'),
+    ({'sensors': {'lidar': {'angle_min': -1e300}}}, r'lidar\.angle_min: got -1e\+300'),
+    ({'command': {'names': ['x'] * 10**6}}, r'command\.names: got 1000000 entries, .* most 64'),
+    ({'command': {'lower': [-1e300, -1]}}, r'command\.lower: got'),
+    ({1: 2}, '1: unknown key'),
+    ({'sensors': {'camera': {'width': 4096, 'height': 4096}}}, 'width: got 4096, .* most 2048'),
+    ([1], 'robot: got list, expected a mapping'),
+    ('ab', 'robot: got str, expected a mapping'),
+    ({'command': 1}, 'command: got int, expected a mapping'),
+    ({'sensors': {1: {}, 'x': {}}}, r'sensors\.1: unknown sensor'),
+    ({'x' * 10**6: 1}, 'unknown key'),
 ])
 def test_what_is_wrong_is_named_with_what_was_got_and_expected(values, message):
     with pytest.raises(RobotError, match=message) as caught:
         RobotSpec.from_dict(values)
     assert '\n' not in str(caught.value)
+    assert len(str(caught.value)) <= 500
 
 
 @pytest.mark.parametrize(('text', 'message'), [
@@ -124,6 +147,8 @@ def test_what_is_wrong_is_named_with_what_was_got_and_expected(values, message):
     ('a: [', 'not YAML'),
     ('a: 1\nb: 2', 'expected one node name'),
     ('', 'expected one node name'),
+    ('/**: {ros__parameters: {command: {kind: float64_multi_array, names: [x, y]}}}',
+     r'command\.names\[1\]: got True, expected str: ROS reads .* put it in quotes'),
     ('/**: {rate: 1}', 'expected ros__parameters'),
     ('/**: {ros__parameters: [1]}', 'ros__parameters: got list'),
     ('/**: {ros__parameters: {rate: -1}}', 'rate: got -1'),
@@ -136,3 +161,33 @@ def test_bad_files_are_named(tmp_path, text, message):
         load_robot(path)
     assert str(caught.value).startswith(str(path))
     assert '\n' not in str(caught.value)
+
+
+SHIPPED = (ROOT / 'config' / 'robots' / 'beacon.yaml').read_text()
+
+
+@settings(max_examples=150, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=strategies.integers(0, len(SHIPPED)), removed=strategies.integers(0, 30),
+       added=strategies.text('[]{}:*&!-#\'"|>%,0123456789einf \n\x1b\0', max_size=8))
+def test_any_change_of_a_shipped_file_is_read_or_refused(tmp_path, place, removed, added):
+    path = tmp_path / 'robot.yaml'
+    path.write_text(SHIPPED[:place] + added + SHIPPED[place + removed:])
+    with contextlib.suppress(RobotError):
+        robot = load_robot(path)
+        assert RobotSpec.from_dict(robot.to_dict()) == robot
+
+
+@settings(max_examples=100, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=strategies.binary(max_size=200))
+def test_any_bytes_are_refused_as_a_robot(tmp_path, content):
+    path = tmp_path / 'robot.yaml'
+    path.write_bytes(content)
+    with pytest.raises(RobotError):
+        load_robot(path)
+
+
+def test_what_is_no_file_is_refused_as_a_robot(not_a_file):
+    with pytest.raises(RobotError):
+        load_robot(not_a_file)

@@ -24,6 +24,7 @@ from .options import (
     read_robot,
     read_workers,
     real,
+    say_unknown_robot,
     whole,
     write_whole,
 )
@@ -55,8 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
     from ..sim.evaluation import evaluate, EvaluateOptions, EXPERT
 
     model = arguments.model
+    if model != EXPERT:
+        model = shared_file(model)
+        say_unknown_robot(model)
     report = evaluate(EvaluateOptions(
-        model=model if model == EXPERT else shared_file(model), episodes=arguments.episodes,
+        model=model, episodes=arguments.episodes,
         seed=arguments.seed, mask=tuple(arguments.mask), limit_s=arguments.limit,
         workers=read_workers(arguments), device=arguments.device, robot=read_robot(arguments),
         progress=sys.stderr.isatty()))

@@ -17,7 +17,15 @@ from pathlib import Path
 import sys
 
 from ..share import shared_file
-from .options import add_robot, add_workers, read_robot, read_workers, real, whole
+from .options import (
+    add_robot,
+    add_workers,
+    read_robot,
+    read_workers,
+    real,
+    say_unknown_robot,
+    whole,
+)
 
 SUMMARY = 'record expert drives as bags'
 
@@ -50,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..sim.recording import record, RecordOptions
 
     policy = None if arguments.policy is None else shared_file(arguments.policy)
+    if policy is not None:
+        say_unknown_robot(policy)
     report = record(RecordOptions(
         output=arguments.output, episodes=arguments.episodes, seed=arguments.seed,
         noise=arguments.noise, odd_starts=arguments.odd_starts, policy=policy,

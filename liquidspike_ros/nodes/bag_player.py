@@ -18,7 +18,9 @@ from rosgraph_msgs.msg import Clock
 
 from ..training.bags import BagReport, scan_bag
 from ..training.mcap_salvage import RawMessage
+from ..training.recording_checks import check_recording
 from ..training.storage import Storage
+from ..untrusted.text import printable
 from .clock_source import clock_message
 from .messages import message_class, MessageTypeError
 from .process import run_node, StartError, StopRequest
@@ -47,7 +49,7 @@ class BagPlayer(Node):
                 self._topics[topic] = self.create_publisher(
                     message_class(found.type), topic, QoSProfile(depth=10))
             except MessageTypeError as error:
-                self.get_logger().warning(f'{topic}: not replayed, {error}')
+                self.get_logger().warning(f'{printable(topic)}: not replayed, {error}')
         if not self._topics:
             raise StartError(f'{options.bag}: no topic of an installed type, expected at least one')
         self._thread = threading.Thread(target=self._play, name='bag', daemon=True)
@@ -97,6 +99,7 @@ class BagPlayer(Node):
 
 
 def _scan(path: str) -> BagReport:
+    check_recording(path)
     report = scan_bag(path)
     if not report.usable:
         raise StartError(report.line)

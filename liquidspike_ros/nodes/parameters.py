@@ -23,11 +23,12 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ..robot import RobotError, RobotSpec
+from ..untrusted.text import Refusal
 from .options import OptionError, PolicyOptions
 from .robot_notes import note_of
 
 
-class ParameterError(ValueError):
+class ParameterError(Refusal):
     """A parameter cannot be used; one line that names it, what was got and expected."""
 
 

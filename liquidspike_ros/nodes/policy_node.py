@@ -112,7 +112,8 @@ class PolicyNode(LifecycleNode):
         robot, options = self._policy_parameters.robot(), self._policy_parameters.options()
         began = time.monotonic()
         policy = load_policy(options.model, robot, options.device, runtime=options.runtime,
-                             precision=options.precision)
+                             precision=options.precision,
+                             allow_unknown_robot=options.allow_unknown_robot)
         for warning in policy.warnings:
             self.get_logger().warning(warning)
         session = PolicySession(self, robot, options, policy, self._on_change, self._on_error,

@@ -14,10 +14,11 @@ import rclpy
 from rclpy.context import Context
 from rclpy.signals import SignalHandlerOptions
 
+from ..untrusted.text import one_line, Refusal
 from .executors import make_executor, spin_until
 
 
-class StartError(Exception):
+class StartError(Refusal):
     """The node cannot do its work; the text is one line for the person who started it."""
 
 
@@ -111,5 +112,4 @@ def _init(context: Context, args: Sequence[str] | None) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    text = ' '.join(str(error).split())
-    return text or type(error).__name__
+    return one_line(error) or type(error).__name__

@@ -39,6 +39,8 @@ class TrainOptions:
                          limits=(0, 1_000_000), read_only=True)
     init_from: str = option('', 'Checkpoint to fine-tune; empty: random weights', read_only=True)
     resume: bool = option(False, 'Go on with the last checkpoint below output', read_only=True)
+    overwrite: bool = option(
+        False, 'Replace a trained model that output holds', read_only=True)
     device: str = option('', 'cpu, cuda or cuda:N; empty: as in config_file', read_only=True)
 
 
@@ -101,6 +103,7 @@ class TrainNode(Node):
             {name: value for name, value in given.items() if value})
         result = train(options.bags, options.output, self._robot, config,
                        init_from=options.init_from or None, resume=options.resume,
+                       overwrite=options.overwrite,
                        console=TopicConsole(self, self._progress.publish))
         state = 'interrupted' if result.interrupted else 'done'
         self._progress.publish(String(data=json.dumps({

@@ -20,6 +20,7 @@ from ..control.safety import SafetyConfig, SafetyGate
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
 from ..sensing.stream import observe
+from ..untrusted.text import Refusal
 from .arena import Layout, sample_layout
 from .directions import heard_direction, seen_directions
 from .drivers import Command, Decision, Driver, Tick
@@ -34,7 +35,7 @@ _STEP_NS = 5_000_000  # one step of the physics: what a command waits for at mos
 _WATCH_NS = 20_000_000  # how often the watchdog looks
 
 
-class EpisodeError(ValueError):
+class EpisodeError(Refusal):
     """The simulator cannot play this robot; the message names the field."""
 
 

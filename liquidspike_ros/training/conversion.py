@@ -17,9 +17,11 @@ import tempfile
 import numpy as np
 
 from ..robot import RobotSpec
+from ..untrusted.files import FileRefusal
 from .bags import BagError, BagReport, find_bags, require_usable, scan_bag
 from .configuration import DataConfig
 from .dataset import Array, bag_to_sequence, Episode
+from .recording_checks import check_recording
 from .storage import one_line, storage_files
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -123,6 +125,7 @@ def convert(bag: Path, robot: RobotSpec, data: DataConfig, folder: Path) -> Conv
     Never raises for what is wrong with the recording: the result says it.
     """
     try:
+        check_recording(bag)
         target = folder / _key(bag, robot, data)
         if not (target / 'facts.json').exists():
             report = scan_bag(bag, robot)
@@ -130,7 +133,7 @@ def convert(bag: Path, robot: RobotSpec, data: DataConfig, folder: Path) -> Conv
                 return Converted(report.line, fatal='; '.join(report.fatal))
             _save(bag_to_sequence(bag, robot, data, report), target)
         facts = json.loads((target / 'facts.json').read_text())
-    except (BagError, OSError) as error:
+    except (BagError, FileRefusal, OSError) as error:
         text = one_line(error).removeprefix(f'{bag}: ')
         return Converted(f'{bag}: not used ({text})', fatal=text)
     text = f'{bag}: used, {facts["ticks"]} ticks, {facts["labelled"]} with a command'
