@@ -27,6 +27,7 @@ ROS = {
 # layer -> (layers of this package it may import besides itself, other packages it may import)
 LAYERS: dict[str, tuple[set[str], set[str]]] = {
     'share': (set(), set()),
+    'interrupts': (set(), set()),
     'robot': (set(), {'yaml'}),
     'core': (set(), NEURAL),
     'sensing': ({'robot'}, {'numpy', 'cv2'}),
@@ -34,9 +35,11 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     'export': ({'robot', 'control', 'core'}, {'torch', 'onnxruntime', 'onnxscript'}),
     'training': ({'robot', 'sensing', 'control', 'core', 'share'}, OFFLINE),
     'sim': ({'robot', 'sensing', 'control', 'core', 'share'}, SIMULATED),
-    'nodes': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share'}, SIMULATED | ROS),
+    'nodes': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share',
+               'interrupts'}, SIMULATED | ROS),
     'demo': ({'robot', 'sensing', 'control', 'core', 'sim', 'share'}, SIMULATED | ROS),
-    'cli': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share', 'demo', 'export'},
+    'cli': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share', 'demo', 'export',
+             'interrupts'},
             OFFLINE),
 }
 # What a machine may lack: imported by one module only, which others import inside functions.

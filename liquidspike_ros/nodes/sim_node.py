@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == '__main__':  # before torch and others are loaded
+    from liquidspike_ros.nodes.start import main_sim_node
+
+    sys.exit(main_sim_node())
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 import json
 import math
-import sys
 import threading
 from typing import Any
 
@@ -20,6 +26,7 @@ from std_srvs.srv import Trigger
 
 from ..sim.messages import SimMessage
 from ..sim.simulation import Simulation
+from .help import NodeHelp
 from .messages import message_class
 from .options import option, OptionError
 from .pacing import Pacer
@@ -52,6 +59,27 @@ class SimOptions:
         if self.command_type not in ('twist', 'twist_stamped'):
             raise OptionError(f'command_type: got {self.command_type!r}, expected twist or '
                               'twist_stamped')
+
+
+HELP = NodeHelp(
+    program='sim_node',
+    summary='The simulated robot of the beacon arena (MuJoCo) on real topics, in real time. It '
+            'waits for commands; the time limit of an episode counts from the first one.',
+    declarations=lambda: option_declarations(SimOptions()),
+    topics=[
+        ('camera/image_raw', 'sensor_msgs/msg/Image', 'out, rgb8 96×72, 15 Hz'),
+        ('imu', 'sensor_msgs/msg/Imu', 'out, 200 Hz'),
+        ('scan', 'sensor_msgs/msg/LaserScan', 'out, 180 beams, 10 Hz'),
+        ('audio', 'std_msgs/msg/Int16MultiArray', 'out, stereo, 16 kHz'),
+        ('odom, ground_truth', 'nav_msgs/msg/Odometry', 'out, 50 and 15 Hz'),
+        ('/clock', 'rosgraph_msgs/msg/Clock', 'out, 100 Hz; in, if publish_clock is false'),
+        ('~/status', 'std_msgs/msg/String', 'out, JSON: seed, outcome, time, distance'),
+        ('cmd_vel', 'geometry_msgs/msg/Twist', 'in (TwistStamped, if command_type says so)')],
+    services=[('~/reset', 'std_srvs/srv/Trigger', 'starts the next episode')],
+    examples=[
+        'ros2 run liquidspike_ros sim_node --ros-args -p seed:=1030',
+        'ros2 run liquidspike_ros sim_node --ros-args -r __ns:=/robot2 -p publish_clock:=false',
+        'ros2 topic pub -r 10 /cmd_vel geometry_msgs/msg/Twist "{angular: {z: 0.5}}"'])
 
 
 class Episode:
@@ -219,7 +247,3 @@ class SimNode(Node):
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of ``sim_node``; returns the exit code."""
     return run_node('sim_node', SimNode, args)
-
-
-if __name__ == '__main__':
-    sys.exit(main())
