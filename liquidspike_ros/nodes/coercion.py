@@ -7,7 +7,7 @@ type, it is taken for that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rclpy.node import Node
@@ -20,7 +20,8 @@ _WORDS = {Type.DOUBLE: 'a number', Type.INTEGER: 'a whole number', Type.BOOL: 't
           Type.STRING: 'a text (quoted, if it looks like a number)',
           Type.DOUBLE_ARRAY: 'a list of numbers such as "[0.3, 1.0]"',
           Type.STRING_ARRAY: 'a list of texts such as "[a, b]"',
-          Type.INTEGER_ARRAY: 'a list of whole numbers', Type.BOOL_ARRAY: 'a list of true and false'}
+          Type.INTEGER_ARRAY: 'a list of whole numbers',
+          Type.BOOL_ARRAY: 'a list of true and false'}
 
 
 def coerce(value: Any, wanted: Parameter.Type) -> Any:
@@ -34,7 +35,7 @@ def coerce(value: Any, wanted: Parameter.Type) -> Any:
         value = _listed(value, kind)
     elif kind is float and _is_number(value):
         value = [value]
-    if isinstance(value, str) or not isinstance(value, Sequence) and not hasattr(value, 'tolist'):
+    if isinstance(value, str) or not isinstance(value, Iterable):
         return value
     items = list(value)
     if kind is float and all(map(_is_number, items)):

@@ -23,11 +23,11 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from ..control.safety import LISTENER, OUTSIDE
 from ..robot import CommandSpec, RobotError, RobotSpec
 from .coercion import as_declared, coerce_overrides, expected
 from .options import OptionError, PolicyOptions
 from .robot_notes import note_of
-
 
 LIMITS = ('command.lower', 'command.upper')
 """May be lowered while the node is configured, and count at once."""
@@ -133,7 +133,7 @@ def declare(node: Node, declarations: Sequence[Declaration]) -> None:
 def unknown_overrides(node: Node) -> list[str]:
     """One line for each value given at start that no parameter takes, with the nearest name."""
     given: Mapping[str, Any] = node._parameter_overrides
-    known = [name for name in node._parameters]
+    known = list(node._parameters)
     lines = []
     for name in sorted(given):
         if name in known or name.startswith('qos_overrides.'):
@@ -241,7 +241,11 @@ class PolicyParameters:
                 raise ParameterError(f'{late[0]}: in use, expected an unconfigured node: '
                                      'deactivate, then clean up')
             wanted = self.robot(changes)
-            self.options(changes)
+            waivable = ('', *wanted.sensors, OUTSIDE, LISTENER)
+            for name in self.options(changes).safety.arm_without:
+                if name not in waivable:
+                    raise ParameterError(f'safety.arm_without: got {name!r}, expected some of '
+                                         f'{", ".join(waivable[1:])}')
             if robot is not None and changes.keys() & set(LIMITS):
                 within(robot.command, wanted.command)
         except ParameterError as error:
@@ -264,8 +268,8 @@ def within(configured: CommandSpec, wanted: CommandSpec) -> None:
         ParameterError: They let through what the configured ones do not.
     """
     for i, name in enumerate(configured.names):
-        for side, least, most in (('lower', configured.lower[i], configured.safe[i]),
-                                  ('upper', configured.safe[i], configured.upper[i])):
+        for side, least, most in (('lower', configured.lower[i], configured.rest[i]),
+                                  ('upper', configured.rest[i], configured.upper[i])):
             value = getattr(wanted, side)[i]
             if not least <= value <= most:
                 raise ParameterError(

@@ -9,8 +9,10 @@ if __name__ == '__main__':  # before torch and others are loaded
 
     sys.exit(main_policy_node())
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 import gc
+import os
+import threading
 import time
 from typing import Any
 
@@ -25,18 +27,26 @@ import torch
 
 from ..control.safety import ACTIVE, Decision
 from ..robot import RobotSpec
+from .command_output import same_but_for_numbers
 from .help import NodeHelp
 from .loading import load_policy
 from .options import PolicyOptions
-from .parameters import option_declarations, PolicyParameters, robot_declarations
-from .policy_report import policy_diagnostics, SensorRates
+from .parameters import (
+    option_declarations,
+    PolicyParameters,
+    robot_declarations,
+    unknown_overrides,
+)
+from .policy_report import policy_diagnostics, report_refusal, SensorRates
 from .policy_session import PolicySession
-from .process import run_node, StartError, StopRequest
+from .process import one_line, run_node, StartError, StopRequest
 
 DISCOVERY = 0.5
 """How long publishers have to be found before configure judges their types, s."""
 SETTLING = 10.0
 """How long after its start a node that starts by itself gives up over a wrong type, s."""
+FORCED_END = 3.0
+"""Time to end in an orderly way once commands are out of control, s."""
 LOOK_PERIOD = 0.2
 REPORT_PERIOD = 1.0
 
@@ -81,7 +91,7 @@ class PolicyNode(LifecycleNode):
     """Sensors in, policy, safety gate, commands out.
 
     configure loads and warms the model; activate starts inference, unarmed; ``~/arm`` lets commands
-    leave; deactivate brings the robot to a stand.
+    leave; deactivate stops the robot.
 
     Args:
         context: rclpy context.
@@ -99,8 +109,16 @@ class PolicyNode(LifecycleNode):
         self._held = False  # disarmed by hand: auto_arm keeps its hands off
         self._refusal = ''
         self._failure, self._starting = '', False
-        self._policy_parameters = PolicyParameters(
-            self, lambda: self._session is not None, self._on_options)
+        self._missing: dict[str, str] = {}  # by sensor, as last logged
+        try:
+            self._policy_parameters = PolicyParameters(
+                self, lambda: self._session.robot if self._session else None, self._on_options,
+                self._on_limits)
+        except ValueError as error:
+            report_refusal(self, str(error))
+            raise
+        for line in unknown_overrides(self):
+            self.get_logger().warning(line)
         options = self._policy_parameters.options()
         self.executor_kind = options.executor
         torch.set_num_threads(options.threads)
@@ -125,32 +143,47 @@ class PolicyNode(LifecycleNode):
         self._starting = True
         for trigger in (self.trigger_configure, self.trigger_activate):
             if trigger() != SUCCESS:
+                failure = self._failure or 'lifecycle transition failed'
                 self.close()
+                report_refusal(self, failure)
                 self.destroy_node()
-                raise StartError(self._failure or 'lifecycle transition failed')
+                raise StartError(failure)
         self._starting = False
 
     # Lifecycle
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load, check and warm the model, subscribe; fails with one line that says why."""
+        return self._attempt('configure', self._configure)
+
+    def _attempt(self, what: str, work: Callable[[], object]) -> TransitionCallbackReturn:
+        # rclpy drops what a transition raises without a word, so nothing may pass.
+        publishers, subscriptions = set(self.publishers), set(self.subscriptions)
         try:
-            self._session = self._configure()
-        except (StartError, ValueError, RuntimeError, OSError) as error:
-            self._failure = ' '.join(str(error).split())
+            work()
+        except Exception as error:
+            self._failure = f'{what}: {one_line(error)}' if what != 'configure' else one_line(error)
+            if self._session is None:  # what was made before it failed is left to nobody
+                for publisher in set(self.publishers) - publishers:
+                    self.destroy_publisher(publisher)
+                for subscription in set(self.subscriptions) - subscriptions:
+                    self.destroy_subscription(subscription)
             if not self._starting:  # else the process says it, once
-                self.get_logger().error(f'configure: {self._failure}')
+                self.get_logger().error(f'{what}: {one_line(error)}')
+            self._on_report()
             return FAILURE
+        self._failure = ''
         return SUCCESS
 
-    def _configure(self) -> PolicySession:
+    def _configure(self) -> None:
         robot, options = self._policy_parameters.robot(), self._policy_parameters.options()
         began = time.monotonic()
         policy = load_policy(options.model, robot, options.device, runtime=options.runtime,
                              precision=options.precision)
         for warning in policy.warnings:
             self.get_logger().warning(warning)
-        session = PolicySession(self, robot, options, policy, self._on_change, self._on_error)
+        session = PolicySession(self, robot, options, policy, self._on_change, self._on_error,
+                                self._on_fatal)
         native = policy.runtime.native_reason
         self.get_logger().info(
             f'{options.model}: loaded and warm on {policy.device} in '
@@ -162,21 +195,24 @@ class PolicyNode(LifecycleNode):
         if blocked:
             session.close()
             raise StartError(blocked)
-        return session
+        self._session = session
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to think, unarmed."""
+        """Start inference, unarmed."""
         assert self._session is not None
+        session = self._session
         self._held, self._refusal = False, ''
         # A full collection walks through all of torch for some 100 ms with the GIL in hand, which
         # is a missed tick or a STOP; what is loaded by now is left out from here on.
         gc.collect()
         gc.freeze()
-        self._session.activate()
+        if self._attempt('activate', session.activate) != SUCCESS:
+            session.deactivate()
+            return FAILURE
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Bring the robot to a stand; zero is the last command."""
+        """Stop the robot; zero is the last command."""
         assert self._session is not None
         self._session.deactivate()
         return super().on_deactivate(state)
@@ -193,7 +229,7 @@ class PolicyNode(LifecycleNode):
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured, with the robot standing."""
+        """Back to unconfigured, with the robot stopped."""
         self._drop()
         return SUCCESS
 
@@ -203,7 +239,7 @@ class PolicyNode(LifecycleNode):
             session.close()
 
     def close(self) -> None:
-        """Last words before the process ends."""
+        """Stop the robot and release everything, before the process ends."""
         self._drop()
 
     # Services and timers
@@ -233,9 +269,12 @@ class PolicyNode(LifecycleNode):
         return response
 
     def _on_look(self) -> None:
-        """Look around a few times a second while unarmed."""
+        """A few times a second: does the watchdog live, may it be armed."""
         session = self._session
-        if session is None or not session.active or session.gate.armed:
+        if session is None or not session.active:
+            return
+        session.check_watch()
+        if session.gate.armed:
             return
         if self._settling:
             self._check_wiring(session)
@@ -257,11 +296,29 @@ class PolicyNode(LifecycleNode):
         self._refusal = refusal
 
     def _on_report(self) -> None:
-        self._reports.publish(policy_diagnostics(self, self._session, self._rates))
+        self._reports.publish(policy_diagnostics(
+            self, self._session, self._rates, self._failure))
+        if self._session is not None and self._session.active:
+            self._tell_missing(self._session.missing())
+
+    def _tell_missing(self, missing: Mapping[str, str]) -> None:
+        """Log which sensors went and came back, in the words of diagnostics and arming."""
+        for name, reason in missing.items():
+            before = self._missing.get(name, '')
+            if reason and not same_but_for_numbers(reason, before):
+                self.get_logger().warning(f'{name}: {reason}')
+            elif before and not reason:
+                self.get_logger().info(f'{name}: alive again')
+            self._missing[name] = reason
 
     def _on_options(self, options: PolicyOptions) -> None:
         if self._session is not None:
             self._session.options = options
+
+    def _on_limits(self, lower: tuple[float, ...], upper: tuple[float, ...]) -> None:
+        if self._session is not None:
+            self._session.lower_limits(lower, upper)
+            self.get_logger().info(f'command limits: {list(lower)} to {list(upper)} from now on')
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         if self._session is not None:
@@ -278,6 +335,13 @@ class PolicyNode(LifecycleNode):
             self.get_logger().info(line)
         else:
             self.get_logger().warning(line)
+
+    def _on_fatal(self, text: str) -> None:
+        """Commands are out of control: end the process, by force where it does not end."""
+        self._stop(text)
+        killer = threading.Timer(FORCED_END, os._exit, (1,))
+        killer.daemon = True
+        killer.start()
 
     def _on_error(self, text: str) -> None:
         self.get_logger().error(f'inference failed: {text}', throttle_duration_sec=1.0)

@@ -28,7 +28,14 @@ from ..training.console import Console, StepReport
 from ..training.trainer import train
 from .help import NodeHelp
 from .options import option
-from .parameters import build_options, declare, option_declarations, read, read_robot
+from .parameters import (
+    build_options,
+    declare,
+    option_declarations,
+    read,
+    read_robot,
+    unknown_overrides,
+)
 from .process import run_contained, StartError, StopRequest
 
 
@@ -53,8 +60,8 @@ HELP = NodeHelp(
     program='train_node',
     summary='Trains a policy from recordings, as `liquidspike train` does: parameters in, progress '
             'on a topic, a checkpoint out. It starts at once and ends with the training; Ctrl-C '
-            'leaves a usable checkpoint. A robot file (config/robots) is a parameter file for it; its '
-            'fields are parameters as well, which policy_node --help lists.',
+            'leaves a usable checkpoint. A robot file (config/robots) is a parameter file for it; '
+            'its fields are parameters as well, which policy_node --help lists.',
     declarations=lambda: option_declarations(TrainOptions()),
     topics=[('~/progress', 'std_msgs/msg/String', 'out, JSON of every step, and of the end')],
     services=[],
@@ -104,6 +111,8 @@ class TrainNode(Node):
         declare(self, declarations)
         self._options: TrainOptions = build_options(TrainOptions(), read(self, declarations))
         self._robot: RobotSpec = read_robot(self)
+        for line in unknown_overrides(self):
+            self.get_logger().warning(line)
         self._progress = self.create_publisher(String, '~/progress', QoSProfile(
             depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL))
         for name, given in (('bags', any(self._options.bags)), ('output', self._options.output)):
