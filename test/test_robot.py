@@ -93,3 +93,19 @@ def test_bad_files_are_named(tmp_path, text, message):
         load_robot(path)
     assert str(caught.value).startswith(str(path))
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('topic', ['a//b', '~x', 'camera-1/image', '1camera', 'a/1b', '/', 'a/', '',
+                                   'a b', 'größe', 'a~b', '//a', 'a.b', 'x\n'])
+@pytest.mark.parametrize('field', ['sensors.camera', 'command'])
+def test_a_topic_that_ros_does_not_take_is_refused_by_its_field(topic: str, field: str) -> None:
+    values = {'sensors': {'camera': {'topic': topic}}, 'command': {}} if field != 'command' else {
+        'command': {'topic': topic}}
+    with pytest.raises(RobotError, match=rf'{field}.topic: got .*expected a topic name'):
+        RobotSpec.from_dict(values)
+
+
+@pytest.mark.parametrize('topic', ['scan', '/scan', '~/scan', 'a/b_2/c', '/robot1/_hidden',
+                                   '/{node}/scan', 'Camera'])
+def test_a_topic_that_ros_takes(topic: str) -> None:
+    assert RobotSpec.from_dict({'sensors': {'lidar': {'topic': topic}}}).lidar.topic == topic
