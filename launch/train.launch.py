@@ -11,6 +11,8 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from liquidspike_ros.nodes.launching import Watch
+
 ARGUMENTS = {
     'bags': (None, 'Recordings as a YAML list, e.g. "[bags/one, bags/two.mcap]"'),
     'output': (None, 'Folder of the checkpoint to write'),
@@ -40,4 +42,6 @@ def generate_launch_description():
             'epochs': ParameterValue(LaunchConfiguration('epochs'), value_type=int),
         }],
         sigterm_timeout='60')  # saving takes its time; the checkpoint is whole either way
-    return LaunchDescription([*arguments, OpaqueFunction(function=robot_file_is_there), training])
+    return LaunchDescription([
+        *arguments, *Watch('train_node').handlers(),
+        OpaqueFunction(function=robot_file_is_there), training])
