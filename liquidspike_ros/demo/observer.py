@@ -17,6 +17,8 @@ from .processes import DemoError
 from .recording import Recording, Scan, Tick
 
 POLICY, SIMULATOR = 'policy', 'sim_node'
+NAMESPACE = 'beacon_demo'
+"""Of all nodes, topics and the clock: a demo neither drives a real robot nor listens to one."""
 SENSOR_OF = {'sensors': 'imu'}
 """Modalities of the model that are not called what the sensor is called."""
 SOUND_SLACK = 60_000_000
@@ -44,7 +46,7 @@ class Observer:
         self._context = Context()
         # Ctrl-C belongs to the program, which ends everything in order.
         rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node('demo_observer', context=self._context)
+        self._node = rclpy.create_node('observer', namespace=NAMESPACE, context=self._context)
         self._now = self._sound_end = 0
         self.lock = threading.RLock()
         self._subscribe()
@@ -79,7 +81,7 @@ class Observer:
         robot, plenty = self._robot, QoSProfile(depth=200)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         for kind, topic, callback, qos in (
-            (Clock, '/clock', self._on_clock, plenty),
+            (Clock, 'clock', self._on_clock, plenty),
             (Image, robot.camera.topic, self._on_image, plenty),
             (LaserScan, robot.lidar.topic, self._on_scan, plenty),
             (Int16MultiArray, robot.audio.topic, self._on_sound, plenty),

@@ -86,7 +86,7 @@ class LossConfig:
     Attributes:
         kind: ``huber`` or ``mse``, on model units (1 is full command).
         huber_delta: Where Huber turns from quadratic to linear, model units.
-        weights: Per action dimension; empty for equal weights.
+        weights: One for each action dimension; one alone, or none, for equal weights.
     """
 
     kind: str = 'huber'
@@ -214,6 +214,7 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint == tuple[float, ...]:
+        value = () if value == '' else [value] if isinstance(value, (int, float)) else value
         _require(isinstance(value, (list, tuple)), name, value, 'a list of numbers')
         return tuple(_coerce(f'{name}[{i}]', item, float) for i, item in enumerate(value))
     if hint == Mapping[str, Any]:
