@@ -27,6 +27,7 @@ import torch
 
 from ..control.safety import ACTIVE, Decision
 from ..robot import RobotSpec
+from .arming import Missing
 from .command_output import same_but_for_numbers
 from .help import NodeHelp
 from .loading import load_policy
@@ -301,9 +302,9 @@ class PolicyNode(LifecycleNode):
         if self._session is not None and self._session.active:
             self._tell_missing(self._session.missing())
 
-    def _tell_missing(self, missing: Mapping[str, str]) -> None:
+    def _tell_missing(self, missing: Mapping[str, Missing]) -> None:
         """Log which sensors went and came back, in the words of diagnostics and arming."""
-        for name, reason in missing.items():
+        for name, reason in ((name, str(why)) for name, why in missing.items()):
             before = self._missing.get(name, '')
             if reason and not same_but_for_numbers(reason, before):
                 self.get_logger().warning(f'{name}: {reason}')
