@@ -26,21 +26,17 @@ from std_srvs.srv import SetBool, Trigger
 import torch
 
 from ..control.safety import ACTIVE, Decision
-from ..robot import RobotSpec
 from .arming import Missing
 from .command_output import same_but_for_numbers
-from .help import NodeHelp
 from .loading import load_policy
 from .options import PolicyOptions
-from .parameters import (
-    option_declarations,
-    PolicyParameters,
-    robot_declarations,
-    unknown_overrides,
-)
+from .parameters import PolicyParameters, unknown_overrides
+from .policy_help import HELP
 from .policy_report import policy_diagnostics, report_refusal, SensorRates
 from .policy_session import PolicySession
 from .process import one_line, run_node, StartError, StopRequest
+
+__all__ = ['HELP', 'PolicyNode', 'main']
 
 DISCOVERY = 0.5
 """How long publishers have to be found before configure judges their types, s."""
@@ -52,40 +48,6 @@ LOOK_PERIOD = 0.2
 REPORT_PERIOD = 1.0
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-
-
-def _topics() -> list[tuple[str, str, str]]:
-    robot = RobotSpec()
-    command = f'{_COMMANDS}, as command.kind says'
-    return [
-        *((spec.topic, spec.type, f'in, {name} (parameter sensors.{name}.topic)')
-          for name, spec in robot.sensors.items()),
-        (robot.command.topic, command, 'out, once armed (parameter command.topic)'),
-        ('/diagnostics', 'diagnostic_msgs/msg/DiagnosticArray', 'out, 1 Hz: state, reasons, rates'),
-        ('~/introspection', 'std_msgs/msg/String', 'out, JSON of every tick, if asked for')]
-
-
-_COMMANDS = 'geometry_msgs/msg/Twist, TwistStamped or std_msgs/msg/Float64MultiArray'
-HELP = NodeHelp(
-    program='policy_node',
-    summary='Drives a robot with a trained policy: sensors in, commands out through a safety gate. '
-            'A managed (lifecycle) node called policy that configures and activates by itself '
-            'unless auto_start is false, and moves nothing before ~/arm. A robot file (config/'
-            'robots) and config/policy.yaml are parameter files for it.',
-    declarations=lambda: option_declarations(PolicyOptions()) + robot_declarations(),
-    topics=_topics(),
-    services=[
-        ('~/arm', 'std_srvs/srv/SetBool', 'lets commands leave, or stops; says why not'),
-        ('~/reset_state', 'std_srvs/srv/Trigger', 'recurrent state from rest at the next tick'),
-        ('~/change_state, ~/get_state, …', 'lifecycle_msgs', 'ros2 lifecycle set /policy …')],
-    examples=[
-        'ros2 run liquidspike_ros policy_node --ros-args --params-file my_robot.yaml '
-        '-p model:=models/mine',
-        'ros2 run liquidspike_ros policy_node --ros-args -p model:=models/mine '
-        '-r __ns:=/robot1 -r scan:=front/scan',
-        "ros2 service call /policy/arm std_srvs/srv/SetBool '{data: true}'",
-        'ros2 param set /policy command.upper "[0.3, 1.0]"      # lower a limit, also while driving'
-    ])
 
 
 class PolicyNode(LifecycleNode):
