@@ -126,8 +126,10 @@ def declare(node: Node, declarations: Sequence[Declaration]) -> None:
             raise ParameterError(
                 f'{item.name}: got {shown(got)}, expected {expected(types[item.name])}') from None
         except InvalidParameterValueException as error:
-            limits = f', expected within {list(item.limits)}' if item.limits else ''
-            raise ParameterError(f'{item.name}: {error}{limits}') from None
+            got = shown(node._parameter_overrides[item.name].value)
+            raise ParameterError(
+                f'{item.name}: got {got}, expected within {list(item.limits)}' if item.limits
+                else f'{item.name}: {error}') from None
 
 
 def unknown_overrides(node: Node) -> list[str]:

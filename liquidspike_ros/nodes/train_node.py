@@ -115,6 +115,9 @@ class TrainNode(Node):
             self.get_logger().warning(line)
         self._progress = self.create_publisher(String, '~/progress', QoSProfile(
             depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+        if self._options.resume and self._options.init_from:
+            raise StartError(f'init_from: got {self._options.init_from!r} beside resume, expected '
+                             'one of them')
         for name, given in (('bags', any(self._options.bags)), ('output', self._options.output)):
             if not given:
                 raise StartError(f'{name}: got nothing, expected '

@@ -159,7 +159,7 @@ def test_while_configured_only_live_parameters_can_be_set(make_host):
     ('command.upper:=[1]', 'command.upper: got .*expected 2 finite numbers'),
     ('command.names:=[1, 2]', r'command.names: got \[1, 2\], expected a list of texts'),
     ('safety.watchdog:=.nan', 'safety.watchdog: .*expected within'),
-    ('rate:=-3.0', 'rate: '),
+    ('rate:=-3.0', r'^rate: got -3.0, expected within \[0.1, 1000.0\]$'),
     ('trigger:=sonar', 'trigger: got'),
     ('sync.slop:=99.0', r'sync.slop: .*expected within \[0.001, 2.0\]'),
 ])
