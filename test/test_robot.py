@@ -17,6 +17,15 @@ def test_shipped_robot_files_load_and_survive_a_round_trip(path):
     assert RobotSpec.from_dict(robot.to_dict()) == robot
 
 
+@pytest.mark.parametrize('path', sorted((ROOT / 'config' / 'robots').glob('*.yaml')),
+                         ids=lambda path: path.name)
+def test_what_sees_obstacles_is_required_by_every_shipped_file_and_by_default(path):
+    for robot in (load_robot(path), RobotSpec.from_dict({})):
+        for name, spec in robot.sensors.items():
+            assert spec.sees_outside is (name in ('camera', 'lidar'))
+            assert spec.required or not spec.sees_outside
+
+
 def test_defaults_are_a_valid_robot():
     assert RobotSpec.from_dict({}) == RobotSpec()
 
@@ -68,6 +77,13 @@ def test_scale_is_the_larger_limit():
     ({'command': {'upper': 0.5}}, r'command\.upper: got 0\.5, expected a list'),
     ({'command': {'safe': [1.0, 0.0]}}, r'command\.safe\[0\] \(linear\.x\): got 1\.0'),
     ({'command': {'stop_deceleration': [0, 1]}}, r'command\.stop_deceleration'),
+    ({'command': {'stop_deceleration': [0.2, 30.0]}},
+     r'command\.stop_deceleration\[0\] \(linear\.x\): got 0\.2, expected at least 0\.3, to stop'),
+    ({'command': {'stop_deceleration': [1e-9, 30.0], 'kind': 'twist_stamped'}}, r'at least 0\.3'),
+    ({'command': {'on_stop': 'coast'}}, r"command\.on_stop: got 'coast', expected one of safe"),
+    ({'command': {'on_stop': 'hold'}}, r"command\.on_stop: got 'hold', expected zero for a twist"),
+    ({'command': {'lower': [0.1, -2.0], 'safe': [0.2, 0.0]}},
+     r'command\.lower\[0\] \(linear\.x\): got 0\.1, expected limits around 0'),
     ({'command': {'names': ['linear.x', 'speed']}}, r'command\.names'),
 ])
 def test_what_is_wrong_is_named_with_what_was_got_and_expected(values, message):
