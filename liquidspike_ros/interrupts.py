@@ -86,9 +86,13 @@ def loads(package: str, frame: FrameType | None) -> bool:
 
 
 def leave_quietly(code: int) -> int:
-    """The exit status, once a program is done: a late signal does not disturb the way out."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if callable(signal.getsignal(number)) or signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, lambda *_: os._exit(code))
+    """The exit status, once a program is done: a late signal does not change it any more.
+
+    Ctrl-C comes twice under ``ros2 launch``, from the terminal and from launch. The interpreter
+    takes a second to go, and gives signals that it had handled back to the system meanwhile, which
+    would end it with another status; what is ignored stays ignored. SIGTERM still ends it at once.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(code))
     sys.stdout.flush()
     return code

@@ -137,3 +137,25 @@ def test_a_signal_while_libraries_load_is_quiet(
     assert len(ended.stderr.splitlines()) <= 1, ended.stderr
     # The command line leaves SIGTERM to the system, which ends it as quietly.
     assert ended.returncode in (128 + number, -number if number == signal.SIGTERM else 130)
+
+
+LATE = """
+import atexit, os, signal, sys, types
+from liquidspike_ros.nodes import start
+
+class Late:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)  # when the interpreter has all but gone
+
+sys.modules['liquidspike_ros.nodes.sim_node'] = types.SimpleNamespace(main=lambda args: {code})
+late = Late()
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
+sys.exit(start.main_sim_node(['sim_node']))
+"""
+
+
+@pytest.mark.parametrize('code', [0, 1])
+def test_a_second_ctrl_c_on_the_way_out_does_not_change_the_exit_code(code: int) -> None:
+    ended = subprocess.run([sys.executable, '-c', LATE.format(code=code)], cwd=ROOT, text=True,
+                           capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (code, '')
