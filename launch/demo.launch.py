@@ -41,11 +41,11 @@ def generate_launch_description():
     simulation = Node(
         package='liquidspike_ros', executable='sim_node', name='sim_node', output='screen',
         namespace=LaunchConfiguration('namespace'),
+        # No types here: of a value that does not fit the node says which it is, launch does not.
         parameters=[{
-            'seed': ParameterValue(LaunchConfiguration('seed'), value_type=int),
-            'real_time_factor': ParameterValue(
-                LaunchConfiguration('real_time_factor'), value_type=float),
-            'once': ParameterValue(LaunchConfiguration('once'), value_type=bool),
+            'seed': ParameterValue(LaunchConfiguration('seed')),
+            'real_time_factor': ParameterValue(LaunchConfiguration('real_time_factor')),
+            'once': ParameterValue(LaunchConfiguration('once')),
         }])
     policy = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, 'launch', 'policy.launch.py'])),

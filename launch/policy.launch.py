@@ -35,8 +35,9 @@ ARGUMENTS = {
 }
 
 
-def boolean(name):
-    return ParameterValue(LaunchConfiguration(name), value_type=bool)
+def untyped(name):
+    """Of a value that does not fit the node says which it is, launch does not."""
+    return ParameterValue(LaunchConfiguration(name))
 
 
 def text(name):
@@ -79,9 +80,9 @@ def policy_node(context):
             {**shipped_model(context, node), **given(context, {
                 'model': text('model'),
                 'device': text('device'),
-                'use_sim_time': boolean('use_sim_time'),
-                'auto_start': boolean('auto_start'),
-                'auto_arm': boolean('auto_arm'),
+                'use_sim_time': untyped('use_sim_time'),
+                'auto_start': untyped('auto_start'),
+                'auto_arm': untyped('auto_arm'),
             })},
         ],
         arguments=['--ros-args', '--log-level', [logger, ':=', LaunchConfiguration('log_level')]],

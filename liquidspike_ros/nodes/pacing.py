@@ -13,6 +13,8 @@ PATIENCE = 0.25
 
 FOLLOWING = 0.002
 """Time between two looks at a clock that is followed, s."""
+BEHIND = 0.05
+"""Lag behind a followed clock that is given up, s: older stamps would be taken for stale data."""
 
 
 class Pacer:
@@ -100,7 +102,7 @@ class Follower:
         jumped_back, self._last = reached < self._last, reached
         if self.offset is not None:
             ahead = (now + self.offset - reached) / 1e9
-            if not jumped_back and ahead >= -PATIENCE:
+            if not jumped_back and ahead >= -BEHIND:
                 return ahead
         self.offset = reached - now
         return 0.0

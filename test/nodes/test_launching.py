@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip('launch')
+pytest.importorskip('launch_ros')  # a folder called launch is no proof that launch is there
 
 from liquidspike_ros.nodes.launching import full_name, NodeFailed, sets, Watch
 

@@ -91,3 +91,14 @@ def test_a_follower_without_a_clock_ends_when_it_is_asked_to():
     follower = Follower(lambda: 0)
     assert follower.wait(0, ending) == ''
     assert follower.offset is None
+
+
+def test_a_follower_that_is_too_slow_lets_time_go_rather_than_stamp_what_is_old():
+    ending = SteppedClock()
+    follower = Follower(lambda: round(5e9 + (ending.now - 100.0) * 1e9))
+    for step in range(200):
+        follower.wait(step * 5_000_000, ending)
+        ending.now += 0.010  # twice as long as it has
+        assert follower.offset is not None
+        stamp = step * 5_000_000 + follower.offset
+        assert 5e9 + (ending.now - 100.0) * 1e9 - stamp < 0.08e9
