@@ -143,6 +143,8 @@ setup(
         'train': ['rosbags', 'opencv-python-headless', 'pyyaml', 'tqdm'],
         # ONNX: written by onnx and onnxscript, checked by onnxruntime.
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
+        # By this name `colcon test` finds out that it is pytest that runs the tests.
+        'test': ['pytest', 'pytest-timeout', 'hypothesis'],
         'dev': [
             'pytest', 'pytest-timeout', 'pytest-xdist', 'hypothesis', 'librosa', 'ruff', 'mypy',
             'types-PyYAML', 'colcon-core', 'colcon-ros', 'colcon-python-setup-py', 'colcon-bash',

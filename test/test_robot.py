@@ -41,6 +41,21 @@ def test_shapes_of_observations():
     assert shapes == {'camera': (72, 96, 3), 'imu': (6, 16), 'lidar': (2, 180), 'audio': (2, 1600)}
 
 
+def test_what_a_driver_writes_for_no_return_may_be_several_things():
+    spec = RobotSpec.from_dict({'sensors': {'lidar': {'no_return': 'nan, zero'}}}).lidar
+    assert spec.no_returns == {'nan', 'zero', 'inf'}
+    assert RobotSpec().lidar.no_returns == {'inf'}
+
+
+def test_lists_of_sensors_survive_a_round_trip_through_plain_types():
+    robot = RobotSpec.from_dict({'sensors': {
+        'imu': {'rotation': [0, 0, 1]},
+        'lidar': {'type': 'sensor_msgs/msg/PointCloud2', 'transform': [0, 0, 0.2, 0, 0, 0]}}})
+    plain = robot.to_dict()
+    assert plain['sensors']['imu']['rotation'] == [0.0, 0.0, 1.0]
+    assert RobotSpec.from_dict(plain) == robot
+
+
 def test_scale_is_the_larger_limit():
     robot = RobotSpec.from_dict({'command': {'lower': [-1, -2], 'upper': [0.5, 2]}})
     assert robot.command.scale == (1.0, 2.0)
@@ -70,6 +85,18 @@ def test_scale_is_the_larger_limit():
     ({'sensors': {'lidar': {'angle_max': 9.0}}}, r'sensors\.lidar\.angle_max: got 9\.0'),
     ({'sensors': {'lidar': {'z_max': -1.0}}}, r'sensors\.lidar\.z_max'),
     ({'sensors': {'audio': {'window': 1000}}}, r'sensors\.audio\.window: got 1000, .*1067'),
+    ({'sensors': {'imu': {'acceleration_unit': 'mg'}}},
+     r"sensors\.imu\.acceleration_unit: got 'mg', expected one of m/s2, g"),
+    ({'sensors': {'imu': {'angular_velocity_unit': 'rpm'}}}, r'one of rad/s, deg/s'),
+    ({'sensors': {'imu': {'rotation': [0, 0]}}}, r'sensors\.imu\.rotation: got \(0\.0, 0\.0\)'),
+    ({'sensors': {'imu': {'rotation': [180, 0, 0]}}}, r'sensors\.imu\.rotation: .* rad'),
+    ({'sensors': {'imu': {'rotation': [math.nan, 0, 0]}}}, r'sensors\.imu\.rotation'),
+    ({'sensors': {'lidar': {'no_return': 'zero,none'}}},
+     r"sensors\.lidar\.no_return: got 'zero,none', expected one or more of inf, nan"),
+    ({'sensors': {'lidar': {'transform': [0, 0, 1, 0, 0, 0]}}},
+     r'sensors\.lidar\.transform: .* zeros where type is sensor_msgs/msg/LaserScan'),
+    ({'sensors': {'lidar': {'transform': [0, 0, 1]}}}, r'sensors\.lidar\.transform'),
+    ({'sensors': {'audio': {'sample_format': 'mp3'}}}, r'sensors\.audio\.sample_format: .*S16LE'),
     ({'sensors': {'audio': {'source_rate': 10}}}, r'sensors\.audio\.source_rate'),
     ({'command': {'kind': 'ackermann'}}, r"command\.kind: got 'ackermann'"),
     ({'command': {'upper': [0.5]}}, r'command\.upper: got \(0\.5,\), expected 2 finite numbers'),

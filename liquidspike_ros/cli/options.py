@@ -34,6 +34,22 @@ def read_robot(arguments: argparse.Namespace) -> RobotSpec:
     return load_robot(shared_file(arguments.robot))
 
 
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """``--workers N``."""
+    parser.add_argument('--workers', metavar='N', type=whole(1, 256),
+                        help='processes of one thread each; the results are the same '
+                        '(default: one for each core, on a GPU one)')
+
+
+def read_workers(arguments: argparse.Namespace) -> int:
+    """The number of ``--workers``."""
+    from ..sim.workers import cores
+
+    if arguments.workers is None and getattr(arguments, 'device', 'cpu') != 'cpu':
+        return 1  # each would have a context of its own there
+    return arguments.workers or min(cores(), 256)
+
+
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     """An argparse type: a whole number in a closed range."""
 

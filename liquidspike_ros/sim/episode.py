@@ -123,7 +123,7 @@ def run_episode(
         robot: Sensors, control rate and limits.
         limit_s: Time limit, simulated s.
         start: Another start pose than the layout's.
-        mask: Sensors whose messages never arrive.
+        mask: Sensors whose messages never arrive; the gate does without them, required or not.
         directions: Whether to fill in ``heard`` and ``seen`` (about 1 ms a tick).
         witness: Is told of every message and command.
 
