@@ -11,6 +11,7 @@ import dataclasses
 from dataclasses import dataclass, field
 import math
 from pathlib import Path
+import re
 import types
 from typing import Any, get_type_hints
 
@@ -48,6 +49,17 @@ def _require(condition: bool, name: str, got: object, expected: str) -> None:
     require(condition, name, got, expected, RobotError)
 
 
+_TOKEN = r'(?:[A-Za-z_]|\{\w+\})(?:\w|\{\w+\})*'
+_TOPIC = re.compile(rf'(?:~/|/)?{_TOKEN}(?:/{_TOKEN})*', re.ASCII)
+
+
+def _require_topic(name: str, topic: str) -> None:
+    """Hold a topic to the rules of ROS 2, so that a bad one is refused with its field's name."""
+    _require(bool(_TOPIC.fullmatch(topic)), name, topic,
+             'a topic name: words of letters, digits and _ with single / between, none beginning '
+             'with a digit, / or ~/ in front at most')
+
+
 @dataclass(frozen=True, kw_only=True)
 class SensorSpec:
     """What all sensors have in common.
@@ -83,7 +95,7 @@ class SensorSpec:
         raise NotImplementedError(f'{type(self).__name__} is abstract')
 
     def _check(self, name: str, allowed: tuple[str, ...]) -> None:
-        _require(bool(self.topic), f'{name}.topic', self.topic, 'a topic name')
+        _require_topic(f'{name}.topic', self.topic)
         _require(self.type in allowed, f'{name}.type', self.type, f'one of {", ".join(allowed)}')
         _require(0 < self.rate <= 10_000, f'{name}.rate', self.rate, 'Hz above 0, at most 10000')
         _require(0 < self.max_age <= 60, f'{name}.max_age', self.max_age, 's above 0, at most 60')
@@ -303,6 +315,7 @@ class CommandSpec:
                  f'one of {", ".join(ON_STOP)}')
         _require(not (self.is_twist and self.on_stop == 'hold'), 'command.on_stop', self.on_stop,
                  f'zero for a {self.kind}: a base that holds its last twist drives on')
+        _require_topic('command.topic', self.topic)
         width = len(self.names)
         _require(width > 0, 'command.names', self.names, 'at least one name')
         for name in ('lower', 'upper', 'max_acceleration', 'max_deceleration',

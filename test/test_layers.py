@@ -29,6 +29,7 @@ ROS = {
 LAYERS: dict[str, tuple[set[str], set[str]]] = {
     'share': (set(), set()),
     'untrusted': (set(), {'yaml'}),
+    'interrupts': (set(), set()),
     'robot': (set(), set()),
     'core': (set(), NEURAL),
     'sensing': ({'robot'}, {'numpy', 'cv2'}),
@@ -37,9 +38,11 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     'training': ({'robot', 'sensing', 'control', 'core', 'share'},
                  OFFLINE | COMPRESSION),
     'sim': ({'robot', 'sensing', 'control', 'core', 'share'}, SIMULATED),
-    'nodes': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share'}, SIMULATED | ROS),
+    'nodes': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share',
+               'interrupts'}, SIMULATED | ROS),
     'demo': ({'robot', 'sensing', 'control', 'core', 'sim', 'share'}, SIMULATED | ROS),
-    'cli': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share', 'demo', 'export'},
+    'cli': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share', 'demo', 'export',
+             'interrupts'},
             OFFLINE),
 }
 # The floor below all others.

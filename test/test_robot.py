@@ -191,3 +191,19 @@ def test_any_bytes_are_refused_as_a_robot(tmp_path, content):
 def test_what_is_no_file_is_refused_as_a_robot(not_a_file):
     with pytest.raises(RobotError):
         load_robot(not_a_file)
+
+
+@pytest.mark.parametrize('topic', ['a//b', '~x', 'camera-1/image', '1camera', 'a/1b', '/', 'a/', '',
+                                   'a b', 'größe', 'a~b', '//a', 'a.b', 'x\n'])
+@pytest.mark.parametrize('field', ['sensors.camera', 'command'])
+def test_a_topic_that_ros_does_not_take_is_refused_by_its_field(topic: str, field: str) -> None:
+    values = {'sensors': {'camera': {'topic': topic}}, 'command': {}} if field != 'command' else {
+        'command': {'topic': topic}}
+    with pytest.raises(RobotError, match=rf'{field}.topic: got .*expected a topic name'):
+        RobotSpec.from_dict(values)
+
+
+@pytest.mark.parametrize('topic', ['scan', '/scan', '~/scan', 'a/b_2/c', '/robot1/_hidden',
+                                   '/{node}/scan', 'Camera'])
+def test_a_topic_that_ros_takes(topic: str) -> None:
+    assert RobotSpec.from_dict({'sensors': {'lidar': {'topic': topic}}}).lidar.topic == topic

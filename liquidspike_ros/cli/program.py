@@ -11,6 +11,7 @@ from typing import NoReturn
 from .. import __version__
 from ..untrusted.text import one_line
 from . import demo, evaluate, export, info, record, train, version
+from .spelling import unknown_command, unknown_options
 
 COMMANDS = (demo, record, train, evaluate, export, info, version)
 
@@ -59,11 +60,24 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, parser=command)
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read a command line; leaves with status 2 and one line if it is wrong."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    wrong = unknown_command(given[:1], [module.__name__.rpartition('.')[2] for module in COMMANDS])
+    if wrong:
+        parser.error(wrong)
+    arguments, left = parser.parse_known_args(given)
+    if left:
+        arguments.parser.error(unknown_options(left, arguments.parser))
+    return arguments
+
+
+def run(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
@@ -73,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
     """
     try:
-        arguments = build_parser().parse_args(argv)
+        arguments = parse(argv)
     except SystemExit as stop:  # argparse leaves this way; callers want a status
         return int(stop.code or 0)
     try:

@@ -19,6 +19,8 @@ from .reports import read_status, read_tick
 POLICY, SIMULATOR = 'policy', 'sim_node'
 MOST_BEAMS, LONGEST_SOUND = 1 << 16, 10.0
 """Of one scan, and of one chunk of sound (s): a demo keeps them all."""
+NAMESPACE = 'beacon_demo'
+"""Of all nodes, topics and the clock: a demo neither drives a real robot nor listens to one."""
 SOUND_SLACK = 60_000_000
 """How far arrival may stray from the end of the sound so far, ns."""
 
@@ -44,7 +46,7 @@ class Observer:
         self._context = Context()
         # Ctrl-C belongs to the program, which ends everything in order.
         rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node('demo_observer', context=self._context)
+        self._node = rclpy.create_node('observer', namespace=NAMESPACE, context=self._context)
         self._now = self._sound_end = 0
         self.lock = threading.RLock()
         self._subscribe()
@@ -79,7 +81,7 @@ class Observer:
         robot, plenty = self._robot, QoSProfile(depth=200)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         for kind, topic, callback, qos in (
-            (Clock, '/clock', self._on_clock, plenty),
+            (Clock, 'clock', self._on_clock, plenty),
             (Image, robot.camera.topic, self._on_image, plenty),
             (LaserScan, robot.lidar.topic, self._on_scan, plenty),
             (Int16MultiArray, robot.audio.topic, self._on_sound, plenty),

@@ -32,7 +32,7 @@ class ClockFacts:
     def of(cls, node: Any) -> ClockFacts:
         """Look at a node's clock and at the graph."""
         return cls(bool(node.get_parameter('use_sim_time').value),
-                   node.count_publishers('/clock') > 0)
+                   node.count_publishers(node.resolve_topic_name('/clock')) > 0)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == '__main__':  # before torch and others are loaded
+    from liquidspike_ros.nodes.start import main_bag_player
+
+    sys.exit(main_bag_player())
+
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-import sys
 import threading
 import time
 
@@ -131,7 +137,3 @@ def main(args: Sequence[str] | None = None) -> int:
     args = list(sys.argv if args is None else args)
     options = _parse(remove_ros_args(args)[1:])
     return run_node('bag_player', lambda context, stop: BagPlayer(options, context, stop), args)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -93,7 +93,7 @@ class LossConfig:
     Attributes:
         kind: ``huber`` or ``mse``, on model units (1 is full command).
         huber_delta: Where Huber turns from quadratic to linear, model units.
-        weights: Per action dimension; empty for equal weights.
+        weights: One for each action dimension; one alone, or none, for equal weights.
     """
 
     kind: str = 'huber'
@@ -220,6 +220,8 @@ def _build(cls: type, prefix: str, values: object) -> Any:
 def _coerce(name: str, value: Any, hint: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return _build(hint, name, value)  # type: ignore[arg-type]
+    if hint == tuple[float, ...]:  # a parameter file cannot hold an empty list
+        value = () if value == '' else [value] if isinstance(value, (int, float)) else value
     if hint == Mapping[str, Any]:
         _require(isinstance(value, Mapping), name, value, 'a mapping')
         return dict(value)

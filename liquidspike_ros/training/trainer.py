@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+import dataclasses
 from dataclasses import dataclass
 import math
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import nn, Tensor
 from ..core.checkpoint import from_pretrained, save_pretrained
 from ..core.multimodal_applications import RobotMultiSensorModel
 from ..robot import RobotSpec
+from .augmentation import where_allowed
 from .configuration import TrainConfig, TrainingError
 from .console import clock, Console, StepReport
 from .conversion import Dataset, summary
@@ -296,6 +298,20 @@ def _adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=config.optimiser.learning_rate, fused=True)
 
 
+def device_works(device: str) -> None:
+    """Try a torch device out.
+
+    Raises:
+        TrainingError: There is no such device here.
+    """
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise TrainingError(f'device: got {device!r}, which does not work here ({reason}); '
+                            'expected cpu, cuda or cuda:N') from None
+
+
 def train(paths: Sequence[str | Path], output: str | Path, robot: RobotSpec, config: TrainConfig,
           *, init_from: str | Path | None = None, resume: bool = False,
           overwrite: bool = False, console: Console | None = None) -> TrainResult:
@@ -325,6 +341,12 @@ def train(paths: Sequence[str | Path], output: str | Path, robot: RobotSpec, con
     with claimed(folder, resume=resume, overwrite=overwrite):
         source = folder / LAST if resume else init_from
         # A wrong setting shows before an hour of reading.
+        device_works(config.device)
+        ActionLoss(config.loss, robot.command.names)
+        augment, said = where_allowed(config.augment, robot)
+        if said:
+            console.say(said)
+            config = dataclasses.replace(config, augment=augment)  # as the checkpoint will say
         model = build_model(robot, config, source)
         began = time.monotonic()
         dataset = Dataset(paths, robot, config.data, console.recording)
