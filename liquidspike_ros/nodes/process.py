@@ -6,6 +6,7 @@ import atexit
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 import gc
+import os
 import signal
 import sys
 from typing import Any
@@ -14,6 +15,7 @@ import rclpy
 from rclpy.context import Context
 from rclpy.signals import SignalHandlerOptions
 
+from ..share import transport_environment
 from .executors import make_executor, spin_until
 
 
@@ -103,6 +105,7 @@ def contained(name: str, args: Sequence[str] | None = None, *, raising: bool = F
 
 
 def _init(context: Context, args: Sequence[str] | None) -> None:
+    os.environ.update(transport_environment(os.environ))  # however this process was started
     try:
         rclpy.init(args=list(sys.argv if args is None else args), context=context,
                    signal_handler_options=SignalHandlerOptions.NO)
