@@ -6,10 +6,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..robot import RobotSpec
+from .buffers import Entry
 from .converters import convert
 from .observation import InvalidSample, Observation
 from .schedule import TickSchedule
 from .synchronizer import Synchronizer
+
+MOTION = 'motion'
+"""In place of a sensor's name: the message is a bool, whether the robot is told to move."""
 
 
 class Intake:
@@ -18,6 +22,7 @@ class Intake:
     Attributes:
         synchronizer: Takes the snapshots and counts what was refused.
         schedule: Makes the ticks.
+        newest: The sample accepted last.
     """
 
     def __init__(self, robot: RobotSpec) -> None:
@@ -25,6 +30,7 @@ class Intake:
         self._specs = robot.sensors
         self.synchronizer = Synchronizer(robot)
         self.schedule = TickSchedule(robot)
+        self.newest: Entry
 
     def time(self, now: int) -> list[int]:
         """The ticks that the clock makes by ``now``, earliest first.
@@ -49,13 +55,22 @@ class Intake:
         try:
             sample = convert(msg, type_name, self._specs[sensor])
         except InvalidSample as error:
-            self.synchronizer.reject(sensor, str(error))
+            self.synchronizer.reject(sensor, str(error), now)
             raise
-        self.synchronizer.add(sensor, sample, now)
+        self.newest = self.synchronizer.add(sensor, sample, now)
         tick = self.schedule.on_sample(sensor, sample.stamp, now)
         if tick is not None:
             self.synchronizer.mark(tick)
         return tick
+
+    def motion(self, now: int, moving: bool) -> None:
+        """The robot is told to move, or to stand, from ``now`` on."""
+        self.synchronizer.motion(moving, now)
+
+    def jump(self) -> None:
+        """The clock jumped: what was sensed before it is forgotten."""
+        self.synchronizer.jump()
+        self.schedule.reset()
 
     def reset(self) -> None:
         """As at the start."""
@@ -70,11 +85,14 @@ def observe(events: Iterable[tuple[int, str, str, Any]], robot: RobotSpec) -> It
     or does not use are skipped.
 
     Args:
-        events: (arrival in ns, sensor name, interface type, message) in order of arrival.
+        events: (arrival in ns, sensor name, interface type, message) in order of arrival; with
+            the name ``MOTION``, whether the robot is told to move.
         robot: What to make of them.
     """
     intake = Intake(robot)
     for now, sensor, type_name, msg in events:
+        if sensor == MOTION:
+            intake.motion(now, bool(msg))
         if sensor not in robot.sensors:
             continue
         for tick in intake.time(now):
