@@ -22,6 +22,7 @@ AUDIO_TYPES = (
     'audio_common_msgs/msg/AudioData',
     'audio_common_msgs/msg/AudioDataStamped',
 )
+RELIABILITIES = ('auto', 'reliable', 'best_effort')
 COMMAND_KINDS = ('twist', 'twist_stamped', 'float64_multi_array')
 ON_STOP = ('safe', 'zero', 'hold')
 LONGEST_STOP = 2.0
@@ -51,6 +52,8 @@ class SensorSpec:
             obstacles.
         max_frozen: Longest time the very same payload may repeat while the robot moves, before the
             sensor counts as frozen and is masked until it changes, s; 0 turns the check off.
+        reliability: ``auto`` (reliable where every publisher of the topic is), ``reliable`` or
+            ``best_effort``.
     """
 
     enabled: bool = True
@@ -60,6 +63,7 @@ class SensorSpec:
     max_age: float = 0.2
     required: bool = False
     max_frozen: float = 0.5
+    reliability: str = 'auto'
 
     @property
     def sees_outside(self) -> bool:
@@ -76,6 +80,8 @@ class SensorSpec:
         _require(self.type in allowed, f'{name}.type', self.type, f'one of {", ".join(allowed)}')
         _require(0 < self.rate < math.inf, f'{name}.rate', self.rate, 'a rate in Hz above 0')
         _require(0 < self.max_age < math.inf, f'{name}.max_age', self.max_age, 'seconds above 0')
+        _require(self.reliability in RELIABILITIES, f'{name}.reliability', self.reliability,
+                 f'one of {", ".join(RELIABILITIES)}')
         _require(self.max_frozen >= 0, f'{name}.max_frozen', self.max_frozen, 'seconds, 0 = never')
 
 

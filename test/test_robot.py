@@ -57,6 +57,8 @@ def test_scale_is_the_larger_limit():
     ({'sensors': {'camera': {'topic': ''}}}, r'sensors\.camera\.topic'),
     ({'sensors': {'imu': {'max_age': math.inf}}}, r'sensors\.imu\.max_age: got inf'),
     ({'sensors': {'imu': {'max_frozen': -1}}}, r'sensors\.imu\.max_frozen: got -1'),
+    ({'sensors': {'imu': {'reliability': 'best'}}},
+     r"sensors\.imu\.reliability: got 'best', expected one of auto, reliable, best_effort"),
     ({'sensors': {'lidar': {'range_max': math.inf}}}, r'sensors\.lidar\.range_max'),
     ({'sensors': {'lidar': {'angle_max': 9.0}}}, r'sensors\.lidar\.angle_max: got 9\.0'),
     ({'sensors': {'lidar': {'z_max': -1.0}}}, r'sensors\.lidar\.z_max'),
