@@ -183,7 +183,9 @@ class _Reader:
 
     def string(self) -> str:
         """A string; its length counts the zero at its end."""
-        length: int = self.number('I', 4)
+        return self._text(self.number('I', 4))
+
+    def _text(self, length: int) -> str:
         end = self._at + length
         if end > len(self._data):
             raise ValueError(f'a string of {length} bytes is longer than the message')
@@ -212,7 +214,8 @@ class _Reader:
 
     def header(self) -> Header:
         """std_msgs/Header."""
-        return Header(Time(*self.numbers('iI', 4)), self.string())
+        sec, nanosec, length = self.numbers('iII', 4)
+        return Header(Time(sec, nanosec), self._text(length))
 
 
 def _image(r: _Reader) -> Image:

@@ -11,9 +11,11 @@ import pytest
 import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Imu
 
 from liquidspike_ros.nodes.intake import SensorIntake
+from liquidspike_ros.nodes.offered_qos import qos_text
 from liquidspike_ros.nodes.options import SyncOptions
 from liquidspike_ros.robot import load_robot
 
@@ -36,7 +38,7 @@ def bench() -> Iterator[Any]:
             setattr(message, key, value)
         intake.accept(message, name)
 
-    yield SimpleNamespace(intake=intake, clock=clock, give=give)
+    yield SimpleNamespace(intake=intake, clock=clock, give=give, maker=maker)
     node.destroy_node()
     rclpy.try_shutdown(context=context)
 
@@ -128,3 +130,39 @@ def test_imu_stamps_in_the_future_are_dropped(bench: Any) -> None:
     message.linear_acceleration.z = 9.81
     bench.intake.accept(message, 'imu')
     assert 'future' in bench.intake.health()['imu'].last_reason
+
+
+def test_serialised_messages_give_the_same_as_messages(bench: Any) -> None:
+    maker = bench.maker
+    for name in ('imu', 'lidar', 'audio', 'camera'):
+        message = getattr(maker, f'_{name}')(bench.clock.now)
+        bench.intake.accept(message, name)
+        seen = bench.intake.wait(0.0)
+        bench.intake.reset()
+        bench.intake.accept(serialize_message(message), name)
+        again = bench.intake.wait(0.0)
+        bench.intake.reset()
+        assert (seen is None) == (again is None)
+        if seen:
+            assert seen.equals(again)
+    assert all(health.accepted == 2 for health in bench.intake.health().values())
+
+
+@pytest.mark.parametrize('name', ['camera', 'imu', 'lidar', 'audio'])
+def test_serialised_messages_that_are_cut_off_are_counted_with_their_reason(
+        bench: Any, name: str) -> None:
+    message = getattr(bench.maker, f'_{name}')(bench.clock.now)
+    bench.intake.accept(serialize_message(message)[:-20], name)
+    health = bench.intake.health()[name]
+    assert health.dropped == 1
+    assert 'serialised' in health.last_reason
+
+
+def test_what_is_no_message_at_all_is_counted(bench: Any) -> None:
+    bench.intake.accept(b'', 'imu')
+    assert bench.intake.health()['imu'].dropped == 1
+
+
+def test_the_chosen_qos_can_be_asked_for(bench: Any) -> None:
+    assert qos_text(bench.intake.qos('camera')) == 'best_effort'
+    assert bench.intake.requested('imu').depth == 40
