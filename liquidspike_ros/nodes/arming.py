@@ -35,9 +35,28 @@ class ClockFacts:
                    node.count_publishers('/clock') > 0)
 
 
+@dataclass(frozen=True)
+class Missing:
+    """Why a sensor is not alive; empty, and false, if it is.
+
+    Attributes:
+        reason: What is wrong, with the figure.
+        remedy: What to do about it, where that is known.
+    """
+
+    reason: str = ''
+    remedy: str = ''
+
+    def __bool__(self) -> bool:
+        return bool(self.reason)
+
+    def __str__(self) -> str:
+        return f'{self.reason}; {self.remedy}' if self.remedy else self.reason
+
+
 def why_not_alive(spec: SensorSpec, finding: Finding, health: SensorHealth, missing: str,
-                  clock: ClockFacts) -> str:
-    """Why a sensor is not alive, or ''. The same words go to the log, diagnostics and arming.
+                  clock: ClockFacts) -> Missing:
+    """Why a sensor is not alive. The same words go to the log, diagnostics and arming.
 
     Args:
         spec: The sensor.
@@ -47,42 +66,42 @@ def why_not_alive(spec: SensorSpec, finding: Finding, health: SensorHealth, miss
         clock: What its stamps are compared with.
     """
     if not missing:
-        return ''
+        return Missing()
     if finding.blocked:
-        return '; '.join(finding.problems)
+        return Missing('; '.join(finding.problems))
     if finding.usable == 0:
-        return f'{finding.topic}: no publisher, expected {spec.type}'
+        return Missing(f'{finding.topic}: no publisher, expected {spec.type}')
     if not health.dropped or health.last_refusal < health.last_arrival:
-        return f'{finding.topic}: {missing}'
+        return Missing(f'{finding.topic}: {missing}')
     total = health.accepted + health.dropped
-    return (f'{finding.topic}: {health.dropped} of {total} refused: {health.last_reason}'
-            f'{_remedy(health, clock)}')
+    return Missing(f'{finding.topic}: {health.dropped} of {total} refused: {health.last_reason}',
+                   _remedy(health, clock))
 
 
 def _remedy(health: SensorHealth, clock: ClockFacts) -> str:
     if not health.last_reason.startswith('stamp:') or math.isnan(health.lag):
         return ''
     if clock.published and not clock.simulated:
-        return '; /clock is published: set use_sim_time:=true'
+        return '/clock is published: set use_sim_time:=true'
     if clock.simulated and not clock.published:
-        return '; use_sim_time is set, but nobody publishes /clock'
-    way = 'behind' if health.lag > 0 else 'ahead of'
-    return (f'; its stamps are {abs(health.lag):.3f} s {way} the clock here: synchronise the '
-            'clocks, stamp with ROS time in the driver, or raise max_age')
+        return 'use_sim_time is set, but nobody publishes /clock'
+    if health.lag > 0:
+        return 'synchronise the clocks, stamp with ROS time in the driver, or raise max_age'
+    return 'synchronise the clocks'
 
 
-def arming_refusal(sensors: Mapping[str, str], listeners: Finding, waived: frozenset[str],
+def arming_refusal(sensors: Mapping[str, Missing], listeners: Finding, waived: frozenset[str],
             sees: Callable[[str], bool]) -> str:
     """Why not to arm, in one line; '' if nothing speaks against it.
 
     Args:
-        sensors: Of each enabled sensor, why it is not alive, or ''.
+        sensors: Of each enabled sensor, why it is not alive.
         listeners: Who takes the commands.
         waived: Names that need not be there.
         sees: Whether a sensor sees what the robot could run into.
     """
     dead = {name: why for name, why in sensors.items() if why and name not in waived}
-    parts = [f'{name}: {why}' for name, why in dead.items()]
+    parts = [f'{name}: {why.reason}' for name, why in dead.items()]
     outside = [name for name in sensors if sees(name)]
     if not outside and OUTSIDE not in waived:
         parts.append(f'no enabled sensor sees what the robot could run into (waive: {OUTSIDE})')
@@ -92,8 +111,11 @@ def arming_refusal(sensors: Mapping[str, str], listeners: Finding, waived: froze
             parts.append(f'{listeners.topic}: nobody listens, expected a base (waive: {LISTENER})')
     if not parts:
         return ''
-    return _shorten(parts, f' (waive by name: safety.arm_without: [{", ".join(dead)}])'
-                    if dead else '')
+    remedies = dict.fromkeys(why.remedy for why in dead.values() if why.remedy)
+    tail = ''.join(f'; {remedy}' for remedy in remedies)
+    if dead:
+        tail += f' (waive by name: safety.arm_without: [{", ".join(dead)}])'
+    return _shorten(parts, tail)
 
 
 def _shorten(parts: list[str], tail: str) -> str:

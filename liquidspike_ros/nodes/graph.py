@@ -67,6 +67,7 @@ def inspect_output(node: Node, topic: str, sent: str, qos: QoSProfile) -> Findin
         qos: Profile published with.
     """
     resolved = node.resolve_topic_name(topic)
+    offered = _offered(node, resolved, qos)
     names, problems = [], []
     for info in node.get_subscriptions_info_by_topic(resolved):
         who = _full_name(info)
@@ -74,13 +75,20 @@ def inspect_output(node: Node, topic: str, sent: str, qos: QoSProfile) -> Findin
             problems.append(f'{resolved}: {who} listens for {info.topic_type}, we send {sent}; '
                             'set command.kind, or remap')
             continue
-        compatible, reason = qos_check_compatible(qos, info.qos_profile)
+        compatible, reason = qos_check_compatible(offered, info.qos_profile)
         if compatible == QoSCompatibility.ERROR:
             problems.append(f'{resolved}: {who} asks for another QoS than ours: '
                             f'{reason.strip().rstrip(";")}')
             continue
         names.append(who)
     return Finding(resolved, len(names), tuple(problems), tuple(sorted(names)))
+
+
+def _offered(node: Node, topic: str, qos: QoSProfile) -> QoSProfile:
+    """What our publisher offers as the middleware has filled it in (an unset deadline is none)."""
+    own = _own_name(node)
+    return next((info.qos_profile for info in node.get_publishers_info_by_topic(topic)
+                 if _full_name(info) == own), qos)
 
 
 def other_publishers(node: Node, topic: str) -> list[str]:
@@ -90,8 +98,11 @@ def other_publishers(node: Node, topic: str) -> list[str]:
     """
     infos = node.get_publishers_info_by_topic(node.resolve_topic_name(topic))
     names = [_full_name(info) for info in infos]
-    own = f'{node.get_namespace().rstrip("/")}/{node.get_name()}'
-    return sorted(_without_first(names, own))
+    return sorted(_without_first(names, _own_name(node)))
+
+
+def _own_name(node: Node) -> str:
+    return f'{node.get_namespace().rstrip("/")}/{node.get_name()}'
 
 
 def _without_first(names: Iterable[str], name: str) -> list[str]:

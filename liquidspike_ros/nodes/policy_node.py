@@ -20,6 +20,7 @@ from std_srvs.srv import SetBool, Trigger
 import torch
 
 from ..control.safety import ACTIVE, Decision
+from .arming import Missing
 from .command_output import same_but_for_numbers
 from .loading import load_policy
 from .options import PolicyOptions
@@ -229,9 +230,9 @@ class PolicyNode(LifecycleNode):
         if self._session is not None and self._session.active:
             self._tell_missing(self._session.missing())
 
-    def _tell_missing(self, missing: Mapping[str, str]) -> None:
+    def _tell_missing(self, missing: Mapping[str, Missing]) -> None:
         """Log which sensors went and came back, in the words of diagnostics and arming."""
-        for name, reason in missing.items():
+        for name, reason in ((name, str(why)) for name, why in missing.items()):
             before = self._missing.get(name, '')
             if reason and not same_but_for_numbers(reason, before):
                 self.get_logger().warning(f'{name}: {reason}')

@@ -47,7 +47,7 @@ def policy_diagnostics(node: Any, session: PolicySession | None, rates: SensorRa
     for sensor, finding in session.inspect().items():
         entries.append(sensor_entry(name, robot.name, sensor, robot.sensors[sensor], finding,
                                     health[sensor], measured[sensor], now,
-                                    missing=missing.get(sensor, ''),
+                                    missing=str(missing.get(sensor, '')),
                                     waived=sensor in session.gate.waived,
                                     reliability=qos_text(session.intake.qos(sensor))))
     return array(stamp, entries)

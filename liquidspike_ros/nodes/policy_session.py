@@ -16,7 +16,7 @@ from ..control.policy_runtime import TickResult
 from ..control.safety import Decision, SafetyGate
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
-from .arming import arming_refusal, ClockFacts, why_not_alive
+from .arming import arming_refusal, ClockFacts, Missing, why_not_alive
 from .clock_source import now_ns
 from .command_output import CommandOutput
 from .graph import Finding, inspect_input, inspect_output, other_publishers
@@ -152,8 +152,8 @@ class PolicySession:
         return {name: inspect_input(self._node, spec.topic, spec.type, self.intake.requested(name))
                 for name, spec in self.robot.sensors.items()}
 
-    def missing(self) -> dict[str, str]:
-        """Of each enabled sensor, why it is not alive; '' where it is."""
+    def missing(self) -> dict[str, Missing]:
+        """Of each enabled sensor, why it is not alive."""
         now, clock, health = time.monotonic(), ClockFacts.of(self._node), self.intake.health()
         return {name: why_not_alive(self.robot.sensors[name], finding, health[name],
                                     self.gate.missing(now, name), clock)

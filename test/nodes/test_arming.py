@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from liquidspike_ros.nodes.arming import arming_refusal, ClockFacts, LONGEST, why_not_alive
+from liquidspike_ros.nodes.arming import (
+    arming_refusal,
+    ClockFacts,
+    LONGEST,
+    Missing,
+    why_not_alive,
+)
 from liquidspike_ros.nodes.graph import Finding
 from liquidspike_ros.robot import LidarSpec
 from liquidspike_ros.sensing.synchronizer import SensorHealth
@@ -25,24 +31,25 @@ WALL, SIM = ClockFacts(simulated=False, published=False), ClockFacts(simulated=T
     (HERE, OLD, WALL, ['35 of 35 refused: stamp: 1699.500 s old', 'synchronise the clocks']),
     (HERE, OLD, ClockFacts(simulated=False, published=True), ['set use_sim_time:=true']),
     (HERE, OLD, ClockFacts(simulated=True, published=False), ['nobody publishes /clock']),
-    (HERE, {**OLD, 'lag': -3.0}, SIM, ['3.000 s ahead of the clock']),
+    (HERE, {**OLD, 'lag': -3.0}, SIM, ['synchronise the clocks']),
     (HERE, {'accepted': 9, 'last_arrival': 7, 'dropped': 1, 'last_reason': 'ranges: empty'}, WALL,
      ['no sample yet']),  # an old refusal is not why it is silent now
     (HERE, {'accepted': 9, 'dropped': 3, 'last_refusal': 9, 'last_reason': 'ranges: empty'}, WALL,
      ['3 of 12 refused: ranges: empty']),
 ])
 def test_a_sensor_that_is_not_alive_has_its_reason_figure_and_remedy(finding, health, clock, words):
-    text = why_not_alive(SPEC, finding, SensorHealth(**health), 'no sample yet', clock)
+    text = str(why_not_alive(SPEC, finding, SensorHealth(**health), 'no sample yet', clock))
     for word in words:
         assert word in text
 
 
 def test_a_sensor_that_is_alive_has_none():
-    assert why_not_alive(SPEC, HERE, SensorHealth(**OLD), '', WALL) == ''
+    assert not why_not_alive(SPEC, HERE, SensorHealth(**OLD), '', WALL)
 
 
 def refusal(sensors, listeners=BASE, waived=(), outside=('camera', 'lidar')):
-    return arming_refusal(sensors, listeners, frozenset(waived), lambda name: name in outside)
+    missing = {name: Missing(*why.split('|')) for name, why in sensors.items()}
+    return arming_refusal(missing, listeners, frozenset(waived), lambda name: name in outside)
 
 
 def test_all_dead_sensors_are_named_with_the_way_to_waive_them():
@@ -50,6 +57,12 @@ def test_all_dead_sensors_are_named_with_the_way_to_waive_them():
     assert text == ('camera: /image: no publisher; lidar: /scan: no sample yet '
                     '(waive by name: safety.arm_without: [camera, lidar])')
     assert refusal({'camera': '/image: no publisher', 'lidar': ''}, waived=['camera']) == ''
+
+
+def test_a_remedy_that_helps_several_is_said_once():
+    text = refusal({'camera': 'stamp: old|set use_sim_time', 'imu': '',
+                    'lidar': 'stamp: older|set use_sim_time'})
+    assert text.startswith('camera: stamp: old; lidar: stamp: older; set use_sim_time (waive')
 
 
 def test_nobody_who_listens_or_another_type_bars_arming():
