@@ -25,6 +25,8 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image, Imu, LaserScan
 from std_msgs.msg import Int16MultiArray
 
+from liquidspike_ros.nodes.executors import spin_until
+
 IMU_RATE, SCAN_RATE, AUDIO_RATE = 1000, 20, 50
 BEAMS, CHUNK = 720, 640  # stereo, 16 kHz
 _STAMP = slice(4, 12)  # behind the four bytes of the encapsulation
@@ -125,10 +127,14 @@ def main() -> None:
     robot = LoadRobot(node, *arguments.size, arguments.rate, arguments.reliability == 'reliable')
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    threading.Thread(target=executor.spin, daemon=True).start()
+    ending = threading.Event()
+    turning = threading.Thread(target=spin_until, args=(executor, ending.is_set))
+    turning.start()
     for line in sys.stdin:
         print(json.dumps(robot.answer(line.strip())), flush=True)
-    executor.shutdown()
+    robot.running.clear()
+    ending.set()
+    turning.join()
     node.destroy_node()
     rclpy.try_shutdown(context=context)
 
