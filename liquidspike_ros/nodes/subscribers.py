@@ -122,7 +122,10 @@ class Subscriber(SimpleFilter):  # type: ignore[misc]  # one of two base classes
     def _leave(self) -> None:
         """Empty the old subscription and leave it."""
         with self.sub.handle:
-            while (taken := self.sub.handle.take_message(self._kind, True)) is not None:
+            for _ in range(self.qos.depth):  # a flood must not hold it up
+                taken = self.sub.handle.take_message(self._kind, True)
+                if taken is None:
+                    break
                 self._pass(taken[0])
         self._drop()
 
