@@ -23,6 +23,14 @@ AUDIO_TYPES = (
     'audio_common_msgs/msg/AudioDataStamped',
 )
 RELIABILITIES = ('auto', 'reliable', 'best_effort')
+# Unit a topic may be in -> what makes rad/s and m/s² of it.
+ANGULAR_VELOCITY_UNITS = {'rad/s': 1.0, 'deg/s': math.pi / 180}
+ACCELERATION_UNITS = {'m/s2': 1.0, 'g': 9.80665}
+# What drivers write where nothing came back (REP 117 wants +Inf, which always counts).
+NO_RETURNS = ('inf', 'nan', 'zero', 'negative', 'beyond_max')
+# Names as in audio_common_msgs/AudioInfo (GStreamer's).
+SAMPLE_FORMATS = ('S16LE', 'S16BE', 'S8', 'U8', 'S24LE', 'S24BE', 'S32LE', 'S32BE', 'F32LE',
+                  'F32BE', 'F64LE', 'F64BE')
 COMMAND_KINDS = ('twist', 'twist_stamped', 'float64_multi_array')
 ON_STOP = ('safe', 'zero', 'hold')
 LONGEST_STOP = 2.0
@@ -117,7 +125,10 @@ class CameraSpec(SensorSpec):
 class ImuSpec(SensorSpec):
     """An IMU; every sample since the last tick, resampled to float32 ``[6, window]``.
 
-    Rows: angular velocity x, y, z (rad/s), linear acceleration x, y, z (m/s²).
+    Rows: angular velocity x, y, z (rad/s), linear acceleration x, y, z (m/s²). The units are those
+    of the topic. ``rotation`` (roll, pitch, yaw of the sensor in the robot, rad, as in URDF) turns
+    what it measures into the robot's axes: x ahead, y left, z up. Zeros leave it as it is, or turn
+    it from the axes of a camera where its frame is called optical.
     """
 
     topic: str = 'imu'
@@ -125,10 +136,19 @@ class ImuSpec(SensorSpec):
     rate: float = 200.0
     max_age: float = 0.1
     window: int = 16
+    acceleration_unit: str = 'm/s2'
+    angular_velocity_unit: str = 'rad/s'
+    rotation: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         self._check('sensors.imu', IMU_TYPES)
         _require(1 <= self.window <= 1024, 'sensors.imu.window', self.window, 'in [1, 1024]')
+        for name, units in (('acceleration_unit', ACCELERATION_UNITS),
+                            ('angular_velocity_unit', ANGULAR_VELOCITY_UNITS)):
+            _require(getattr(self, name) in units, f'sensors.imu.{name}', getattr(self, name),
+                     f'one of {", ".join(units)}')
+        _require(len(self.rotation) == 3 and all(abs(v) <= 2 * math.pi for v in self.rotation),
+                 'sensors.imu.rotation', self.rotation, 'roll, pitch and yaw in rad')
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -142,6 +162,11 @@ class LidarSpec(SensorSpec):
 
     Reaches the model as float32 ``[2, beams]``: range (m) and validity (0 or 1). Beam ``i`` looks
     along ``angle_min + (i + 0.5) · (angle_max − angle_min) / beams``; by default all around.
+
+    ``no_return`` says what the driver writes where nothing came back, one or more of
+    ``NO_RETURNS`` with commas; such rays read ``range_max``. ``transform`` (x, y, z in m; roll,
+    pitch, yaw in rad) is the pose of a point cloud's frame in the robot; zeros leave a cloud as it
+    is, or turn it from the axes of a camera where its frame is called optical.
     """
 
     topic: str = 'scan'
@@ -155,6 +180,8 @@ class LidarSpec(SensorSpec):
     range_max: float = 8.0
     z_min: float = -0.2
     z_max: float = 1.0
+    no_return: str = 'inf'
+    transform: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         self._check('sensors.lidar', LIDAR_TYPES)
@@ -166,6 +193,17 @@ class LidarSpec(SensorSpec):
                  self.range_max, f'a distance in m above range_min ({self.range_min})')
         _require(self.z_min < self.z_max, 'sensors.lidar.z_max', self.z_max,
                  f'more than z_min ({self.z_min})')
+        _require(self.no_returns <= set(NO_RETURNS), 'sensors.lidar.no_return', self.no_return,
+                 f'one or more of {", ".join(NO_RETURNS)}')
+        _require(len(self.transform) == 6 and all(map(math.isfinite, self.transform)),
+                 'sensors.lidar.transform', self.transform, 'x, y, z in m; roll, pitch, yaw in rad')
+        _require(self.type == LIDAR_TYPES[1] or not any(self.transform),
+                 'sensors.lidar.transform', self.transform, f'zeros where type is {self.type}')
+
+    @property
+    def no_returns(self) -> frozenset[str]:
+        """The parts of ``no_return``, and ``inf``, which always says so."""
+        return frozenset(part.strip() for part in f'{self.no_return},inf'.split(','))
 
     @property
     def sees_outside(self) -> bool:
@@ -184,7 +222,8 @@ class AudioSpec(SensorSpec):
 
     ``window`` is at least one control period long, so that no sample is ever skipped. Where the
     topic's rate or channel count differ from the model's, ``source_rate`` and ``source_channels``
-    name them (0: the same; a channel count in the message layout goes first).
+    name them (0: the same; a channel count in the message layout goes first). ``sample_format`` is
+    how AudioData holds a sample, by the names of GStreamer and AudioInfo (``SAMPLE_FORMATS``).
     """
 
     topic: str = 'audio'
@@ -196,6 +235,7 @@ class AudioSpec(SensorSpec):
     window: int = 1600
     source_rate: int = 0
     source_channels: int = 0
+    sample_format: str = 'S16LE'
 
     def __post_init__(self) -> None:
         self._check('sensors.audio', AUDIO_TYPES)
@@ -207,6 +247,8 @@ class AudioSpec(SensorSpec):
                  self.source_channels, 'in [0, 16]')
         _require(1 <= self.channels <= 16, 'sensors.audio.channels', self.channels, 'in [1, 16]')
         _require(self.window >= 64, 'sensors.audio.window', self.window, 'at least 64 samples')
+        _require(self.sample_format in SAMPLE_FORMATS, 'sensors.audio.sample_format',
+                 self.sample_format, f'one of {", ".join(SAMPLE_FORMATS)}')
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -376,11 +418,13 @@ class RobotSpec:
     def to_dict(self) -> dict[str, Any]:
         """The nested plain form ``from_dict`` reads (JSON and ROS parameter types only)."""
         values = dataclasses.asdict(self)
-        values['sensors'] = {name: values.pop(name) for name in SENSOR_TYPES}
-        values['command'] = {
-            key: list(v) if isinstance(v, tuple) else v for key, v in values['command'].items()
-        }
+        values['sensors'] = {name: _lists(values.pop(name)) for name in SENSOR_TYPES}
+        values['command'] = _lists(values['command'])
         return values
+
+
+def _lists(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
 
 def _mapping(name: str, value: object) -> Mapping[str, Any]:

@@ -40,7 +40,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
             OFFLINE),
 }
 # What a machine may lack: imported by one module only, which others import inside functions.
-OPTIONAL = {'triton': 'core/triton_kernels.py'}
+OPTIONAL = {'triton': 'core/triton_kernels.py', 'cv_bridge': 'sensing/ros_decoders.py',
+            'sensor_msgs_py': 'sensing/ros_decoders.py'}
 # Where rclpy may be imported at all, and only inside a function outside `nodes`.
 TALKS_ROS = {'nodes', 'demo'}
 

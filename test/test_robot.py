@@ -17,6 +17,15 @@ def test_shipped_robot_files_load_and_survive_a_round_trip(path):
     assert RobotSpec.from_dict(robot.to_dict()) == robot
 
 
+@pytest.mark.parametrize('path', sorted((ROOT / 'config' / 'robots').glob('*.yaml')),
+                         ids=lambda path: path.name)
+def test_what_sees_obstacles_is_required_by_every_shipped_file_and_by_default(path):
+    for robot in (load_robot(path), RobotSpec.from_dict({})):
+        for name, spec in robot.sensors.items():
+            assert spec.sees_outside is (name in ('camera', 'lidar'))
+            assert spec.required or not spec.sees_outside
+
+
 def test_defaults_are_a_valid_robot():
     assert RobotSpec.from_dict({}) == RobotSpec()
 
@@ -30,6 +39,21 @@ def test_only_enabled_sensors_count_in_a_fixed_order():
 def test_shapes_of_observations():
     shapes = {name: spec.shape for name, spec in RobotSpec().sensors.items()}
     assert shapes == {'camera': (72, 96, 3), 'imu': (6, 16), 'lidar': (2, 180), 'audio': (2, 1600)}
+
+
+def test_what_a_driver_writes_for_no_return_may_be_several_things():
+    spec = RobotSpec.from_dict({'sensors': {'lidar': {'no_return': 'nan, zero'}}}).lidar
+    assert spec.no_returns == {'nan', 'zero', 'inf'}
+    assert RobotSpec().lidar.no_returns == {'inf'}
+
+
+def test_lists_of_sensors_survive_a_round_trip_through_plain_types():
+    robot = RobotSpec.from_dict({'sensors': {
+        'imu': {'rotation': [0, 0, 1]},
+        'lidar': {'type': 'sensor_msgs/msg/PointCloud2', 'transform': [0, 0, 0.2, 0, 0, 0]}}})
+    plain = robot.to_dict()
+    assert plain['sensors']['imu']['rotation'] == [0.0, 0.0, 1.0]
+    assert RobotSpec.from_dict(plain) == robot
 
 
 def test_scale_is_the_larger_limit():
@@ -63,6 +87,18 @@ def test_scale_is_the_larger_limit():
     ({'sensors': {'lidar': {'angle_max': 9.0}}}, r'sensors\.lidar\.angle_max: got 9\.0'),
     ({'sensors': {'lidar': {'z_max': -1.0}}}, r'sensors\.lidar\.z_max'),
     ({'sensors': {'audio': {'window': 1000}}}, r'sensors\.audio\.window: got 1000, .*1067'),
+    ({'sensors': {'imu': {'acceleration_unit': 'mg'}}},
+     r"sensors\.imu\.acceleration_unit: got 'mg', expected one of m/s2, g"),
+    ({'sensors': {'imu': {'angular_velocity_unit': 'rpm'}}}, r'one of rad/s, deg/s'),
+    ({'sensors': {'imu': {'rotation': [0, 0]}}}, r'sensors\.imu\.rotation: got \(0\.0, 0\.0\)'),
+    ({'sensors': {'imu': {'rotation': [180, 0, 0]}}}, r'sensors\.imu\.rotation: .* rad'),
+    ({'sensors': {'imu': {'rotation': [math.nan, 0, 0]}}}, r'sensors\.imu\.rotation'),
+    ({'sensors': {'lidar': {'no_return': 'zero,none'}}},
+     r"sensors\.lidar\.no_return: got 'zero,none', expected one or more of inf, nan"),
+    ({'sensors': {'lidar': {'transform': [0, 0, 1, 0, 0, 0]}}},
+     r'sensors\.lidar\.transform: .* zeros where type is sensor_msgs/msg/LaserScan'),
+    ({'sensors': {'lidar': {'transform': [0, 0, 1]}}}, r'sensors\.lidar\.transform'),
+    ({'sensors': {'audio': {'sample_format': 'mp3'}}}, r'sensors\.audio\.sample_format: .*S16LE'),
     ({'sensors': {'audio': {'source_rate': 10}}}, r'sensors\.audio\.source_rate'),
     ({'command': {'kind': 'ackermann'}}, r"command\.kind: got 'ackermann'"),
     ({'command': {'upper': [0.5]}}, r'command\.upper: got \(0\.5,\), expected 2 finite numbers'),
@@ -70,6 +106,13 @@ def test_scale_is_the_larger_limit():
     ({'command': {'upper': 0.5}}, r'command\.upper: got 0\.5, expected a list'),
     ({'command': {'safe': [1.0, 0.0]}}, r'command\.safe\[0\] \(linear\.x\): got 1\.0'),
     ({'command': {'stop_deceleration': [0, 1]}}, r'command\.stop_deceleration'),
+    ({'command': {'stop_deceleration': [0.2, 30.0]}},
+     r'command\.stop_deceleration\[0\] \(linear\.x\): got 0\.2, expected at least 0\.3, to stop'),
+    ({'command': {'stop_deceleration': [1e-9, 30.0], 'kind': 'twist_stamped'}}, r'at least 0\.3'),
+    ({'command': {'on_stop': 'coast'}}, r"command\.on_stop: got 'coast', expected one of safe"),
+    ({'command': {'on_stop': 'hold'}}, r"command\.on_stop: got 'hold', expected zero for a twist"),
+    ({'command': {'lower': [0.1, -2.0], 'safe': [0.2, 0.0]}},
+     r'command\.lower\[0\] \(linear\.x\): got 0\.1, expected limits around 0'),
     ({'command': {'names': ['linear.x', 'speed']}}, r'command\.names'),
 ])
 def test_what_is_wrong_is_named_with_what_was_got_and_expected(values, message):
