@@ -97,11 +97,11 @@ def test_without_any_message_the_clock_still_makes_ticks_for_a_while(bench: Any)
 
 
 def test_a_broken_message_is_counted_and_never_raises(bench: Any) -> None:
-    bench.give('camera', step=1)
+    bench.give('camera', data=b'')
     bench.intake.accept(object(), 'imu')
     health = bench.intake.health()
     assert health['camera'].dropped == 1
-    assert 'step' in health['camera'].last_reason
+    assert 'data' in health['camera'].last_reason
     assert health['imu'].dropped == 1
     assert 'malformed' in health['imu'].last_reason
 
@@ -109,7 +109,7 @@ def test_a_broken_message_is_counted_and_never_raises(bench: Any) -> None:
 def test_only_accepted_samples_are_a_sign_of_life(bench: Any) -> None:
     heard: list[tuple[str, float, bool]] = []
     bench.intake.listeners.append(lambda *sample: heard.append(sample))
-    bench.give('camera', step=1)
+    bench.give('camera', data=b'')
     assert not heard
     bench.give('camera')
     assert heard == [('camera', 0.0, False)]
