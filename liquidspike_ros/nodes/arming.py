@@ -65,8 +65,8 @@ def why_not_alive(spec: SensorSpec, finding: Finding, health: SensorHealth, miss
         missing: What the safety gate misses of it; '' if nothing.
         clock: What its stamps are compared with.
     """
-    if not missing:
-        return Missing()
+    if not missing:  # what comes without fault may still mean something else
+        return Missing(f'{finding.topic}: {health.finding}' if health.finding else '')
     if finding.blocked:
         return Missing('; '.join(finding.problems))
     if finding.usable == 0:

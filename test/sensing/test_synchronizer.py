@@ -266,6 +266,13 @@ class TestReasons:
         assert reasons['other reasons'] == 88
 
 
+def test_what_cannot_be_meant_is_found_over_seconds(sync):
+    for ms in range(0, 2600, 10):
+        sync.add('imu', Sample(at(ms), np.array([0, 0, 0.1, 0, 0, 1.0], np.float32)), at(ms))
+    assert 'in g?' in sync.health()['imu'].finding
+    assert sync.snapshot(at(2600)).present['imu'], 'it is said, not masked'
+
+
 class TestFrozen:
     def play(self, sync, sensor, sample, until, moving=True):
         sync.motion(moving, at(0))
