@@ -29,6 +29,8 @@ from liquidspike_ros.nodes.executors import spin_until
 
 IMU_RATE, SCAN_RATE, AUDIO_RATE = 1000, 20, 50
 BEAMS, CHUNK = 720, 640  # stereo, 16 kHz
+PATIENCE = 60.0
+"""Longest wait for the node to subscribe, s; why it did not is in its log."""
 _STAMP = slice(4, 12)  # behind the four bytes of the encapsulation
 _VARIANTS = 4  # payloads that take turns, so that no sensor looks frozen
 
@@ -105,7 +107,9 @@ class LoadRobot:
     def answer(self, line: str) -> dict[str, Any]:
         """Do what ``line`` asks for."""
         if line == 'go':
-            while not all(each.get_subscription_count() for each in self.publishers.values()):
+            end = time.monotonic() + PATIENCE
+            while (time.monotonic() < end and not all(
+                    each.get_subscription_count() for each in self.publishers.values())):
                 time.sleep(0.05)
             time.sleep(2.0)  # for the subscriber to adapt to what is offered here
             self.running.set()

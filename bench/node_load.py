@@ -37,6 +37,14 @@ SETTLING = 3.0  # s at the beginning that do not count towards processor time
 MAPPED = 'VmRSS'
 
 
+class _Quoting(yaml.SafeDumper):
+    """Writes all texts in quotes: ROS takes a bare ``inf`` for a number."""
+
+
+_Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar(
+    'tag:yaml.org,2002:str', text, style='"'))
+
+
 def robot_of(rate: float) -> RobotSpec:
     """The beacon robot with faster sensors: the same shapes for the policy."""
     robot = load_robot(ROOT / 'config/robots/beacon.yaml')
@@ -100,12 +108,13 @@ def run(construction: str, camera: tuple[int, int, float], reliability: str, sec
         drivers.update(transport_environment(environment))
     with tempfile.TemporaryDirectory() as folder, Children(Path(folder), environment) as children:
         robot_file = Path(folder) / 'robot.yaml'
-        robot_file.write_text(yaml.safe_dump(
-            {'/**': {'ros__parameters': robot_of(camera[2]).to_dict()}}))
+        robot_file.write_text(yaml.dump(
+            {'/**': {'ros__parameters': robot_of(camera[2]).to_dict()}}, Dumper=_Quoting))
         node = start_node(children, construction, robot_file)
         with sensors(camera, reliability, drivers) as ask:
             neighbours = Neighbours()
             ask('go')
+            children.check()
             time.sleep(SETTLING)
             busy, began = node.processor_time(), time.monotonic()
             memory = []
