@@ -27,6 +27,7 @@ AUDIO_TYPES = (
     'audio_common_msgs/msg/AudioData',
     'audio_common_msgs/msg/AudioDataStamped',
 )
+RELIABILITIES = ('auto', 'reliable', 'best_effort')
 # Unit a topic may be in -> what makes rad/s and m/s² of it.
 ANGULAR_VELOCITY_UNITS = {'rad/s': 1.0, 'deg/s': math.pi / 180}
 ACCELERATION_UNITS = {'m/s2': 1.0, 'g': 9.80665}
@@ -74,6 +75,8 @@ class SensorSpec:
             obstacles.
         max_frozen: Longest time the very same payload may repeat while the robot moves, before the
             sensor counts as frozen and is masked until it changes, s; 0 turns the check off.
+        reliability: ``auto`` (reliable where every publisher of the topic is), ``reliable`` or
+            ``best_effort``.
     """
 
     enabled: bool = True
@@ -83,6 +86,7 @@ class SensorSpec:
     max_age: float = 0.2
     required: bool = False
     max_frozen: float = 0.5
+    reliability: str = 'auto'
 
     @property
     def sees_outside(self) -> bool:
@@ -99,6 +103,8 @@ class SensorSpec:
         _require(self.type in allowed, f'{name}.type', self.type, f'one of {", ".join(allowed)}')
         _require(0 < self.rate <= 10_000, f'{name}.rate', self.rate, 'Hz above 0, at most 10000')
         _require(0 < self.max_age <= 60, f'{name}.max_age', self.max_age, 's above 0, at most 60')
+        _require(self.reliability in RELIABILITIES, f'{name}.reliability', self.reliability,
+                 f'one of {", ".join(RELIABILITIES)}')
         _require(0 <= self.max_frozen <= 3600, f'{name}.max_frozen', self.max_frozen,
                  's in [0, 3600], 0 = never')
 

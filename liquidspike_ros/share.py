@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import os
 from pathlib import Path
 import sys
 
 PACKAGE = 'liquidspike_ros'
+PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+"""What Fast DDS reads the name of its profile file from: since Kilted, and before."""
+_BEFORE_KILTED = ('humble', 'iron', 'jazzy')
 
 
 def share_directory() -> Path:
@@ -38,3 +42,22 @@ def shared_file(relative: str | Path) -> Path:
         return path
     shared = share_directory() / path
     return shared if shared.exists() else path
+
+
+def transport_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What to add to the environment of a ROS process so that large messages leave it whole.
+
+    Fast DDS hands messages to other processes of the same host through a piece of shared memory
+    that is smaller than one camera frame; ``config/fastdds.xml`` makes it larger.
+
+    Args:
+        environment: What it has; a profile file that is named there already stays.
+    """
+    if any(environment.get(name) for name in PROFILES):
+        return {}
+    try:
+        file = share_directory() / 'config' / 'fastdds.xml'
+    except FileNotFoundError:  # no reason not to start
+        return {}
+    name = PROFILES[environment.get('ROS_DISTRO', '') in _BEFORE_KILTED]
+    return {name: str(file)} if file.is_file() else {}

@@ -33,7 +33,7 @@ def array(stamp: Any, entries: Iterable[DiagnosticStatus]) -> DiagnosticArray:
 
 def sensor_entry(node: str, hardware: str, name: str, spec: SensorSpec, finding: Finding,
                  health: SensorHealth, rate: float, now: int, *, missing: str = '',
-                 waived: bool = False) -> DiagnosticStatus:
+                 waived: bool = False, reliability: str = '') -> DiagnosticStatus:
     """One sensor: does it come, is it young, what was refused and why.
 
     Args:
@@ -47,6 +47,7 @@ def sensor_entry(node: str, hardware: str, name: str, spec: SensorSpec, finding:
         now: ROS time, ns.
         missing: Why it is not alive, as arming says it; '' if it is, or nobody has asked.
         waived: Whether it need not be (``safety.arm_without``).
+        reliability: With which QoS it is subscribed to.
     """
     age = (now - health.last_arrival) / 1e9 if health.last_arrival else math.inf
     level, message = _judge(spec, finding, health, age, rate, missing)
@@ -55,7 +56,7 @@ def sensor_entry(node: str, hardware: str, name: str, spec: SensorSpec, finding:
     refused = '; '.join(f'{count} × {reason}' for reason, count in health.reasons.items())
     values = {
         'topic': finding.topic, 'type': spec.type, 'publishers': finding.usable,
-        'required': spec.required, 'waived': waived,
+        'reliability': reliability, 'required': spec.required, 'waived': waived,
         'rate': rate, 'age': age, 'lag': health.lag,
         'accepted': health.accepted, 'dropped': health.dropped,
         'overflows': health.overflows, 'zero_stamps': health.zero_stamps,

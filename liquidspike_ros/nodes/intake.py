@@ -6,17 +6,24 @@ from collections.abc import Callable
 import threading
 from typing import Any
 
-from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 
-from ..robot import RobotSpec, SensorSpec
+from ..robot import RobotSpec
+from ..sensing.cdr import READERS
 from ..sensing.observation import InvalidSample, Observation
 from ..sensing.stream import Intake
 from ..sensing.synchronizer import SensorHealth
 from .clock_guard import ClockGuard
-from .messages import message_class
+from .messages import message_class, received_message
+from .offered_qos import offers_of, requested_qos
 from .options import SyncOptions
-from .subscribers import clear_synchronizer, make_subscriber, make_synchronizer, sensor_qos
+from .subscribers import clear_synchronizer, make_synchronizer, Subscriber
+
+ADAPT_PERIOD = 0.2
+"""Time between two looks at what the publishers offer, s."""
 
 
 class SensorIntake:
@@ -40,33 +47,32 @@ class SensorIntake:
                  now: Callable[[], int]) -> None:
         self._node, self._robot, self._now = node, robot, now
         self._condition = threading.Condition()
+        self._specs = robot.sensors
         self._intake = Intake(robot)
         self._due: int | None = None
         self._guard = ClockGuard(
             lambda: bool(getattr(node.get_clock(), 'ros_time_is_active', False)))
         self.listeners: list[Callable[[str, float, bool], None]] = []
         self.missed = 0
-        self.qos_events: dict[str, str] = {}
         self._matcher: Any = None
-        classes = {name: message_class(spec.type) for name, spec in robot.sensors.items()}
-        self._subscribers = {name: self._subscribe(name, spec, classes[name])
-                             for name, spec in robot.sensors.items()}
-        self._connect(sync)
-
-    def _subscribe(self, name: str, spec: SensorSpec, kind: type) -> Any:
-        def incompatible(event: Any) -> None:
-            self.qos_events[name] = (f'{spec.topic}: a publisher offers another QoS '
-                                     f'({event.last_policy_kind.name.lower()}), expected one for '
-                                     'a best effort subscription')
-
-        events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
-        return make_subscriber(self._node, kind, spec.topic,
-                               qos=sensor_qos(spec.rate), events=events)
-
-    def _connect(self, sync: SyncOptions) -> None:
-        matched = [name for name in self._subscribers if name in sync.sensors]
+        self._classes = {name: message_class(spec.type) for name, spec in self._specs.items()}
+        matched = [name for name in self._specs if name in sync.sensors]
         if sync.policy != 'approximate_time' or len(matched) < 2:
             matched = []
+        # Serialised where they are read as such; what is matched into sets needs its stamp.
+        self._subscribers = {
+            name: Subscriber(node, self._classes[name], spec,
+                             raw=spec.type in READERS and name not in matched)
+            for name, spec in self._specs.items()}
+        self._connect(matched, sync)
+        self._timer = node.create_timer(
+            ADAPT_PERIOD, self._adapt, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _adapt(self) -> None:
+        for subscriber in self._subscribers.values():
+            subscriber.adapt()
+
+    def _connect(self, matched: list[str], sync: SyncOptions) -> None:
         for name, subscriber in self._subscribers.items():
             if name not in matched:
                 subscriber.registerCallback(self.accept, name)
@@ -84,7 +90,12 @@ class SensorIntake:
             self.accept(message, name)
 
     def accept(self, message: Any, name: str) -> None:
-        """Take one message of sensor ``name``; never raises, never waits for inference."""
+        """Take one message of sensor ``name``; never raises, never waits for inference.
+
+        Args:
+            message: A message, or its serialised form.
+            name: Of the sensor.
+        """
         with self._condition:
             now = self._now()  # under the lock: arrival times must rise in the order of the calls
             if self._guard.jumped(now):
@@ -92,7 +103,9 @@ class SensorIntake:
                 self._due = None
             self._plan(*self._intake.time(now))
             try:
-                tick = self._intake.message(now, name, self._robot.sensors[name].type, message)
+                if isinstance(message, bytes):
+                    message = self._read(message, name, now)
+                tick = self._intake.message(now, name, self._specs[name].type, message)
             except InvalidSample:  # counted by the synchroniser, shown by the diagnostics
                 return
             except Exception as error:  # a callback that raises would end the whole node
@@ -103,6 +116,13 @@ class SensorIntake:
             newest = self._intake.newest
         for listener in self.listeners:
             listener(name, newest.age(now), newest.frozen)
+
+    def _read(self, data: bytes, name: str, now: int) -> Any:
+        try:
+            return received_message(self._specs[name].type, self._classes[name], data)
+        except InvalidSample as error:
+            self._intake.synchronizer.reject(name, str(error), now)
+            raise
 
     def motion(self, moving: bool) -> None:
         """The robot is told to move, or to stand, from now on."""
@@ -155,11 +175,21 @@ class SensorIntake:
         if self._matcher is not None:
             clear_synchronizer(self._matcher)
 
+    def requested(self, name: str) -> QoSProfile:
+        """What the publishers of sensor ``name`` are asked for, as they are now."""
+        spec = self._specs[name]
+        return requested_qos(spec, offers_of(self._node, spec.topic, spec.type))
+
+    def qos(self, name: str) -> QoSProfile:
+        """The QoS with which sensor ``name`` is subscribed to."""
+        return self._subscribers[name].qos
+
     def health(self) -> dict[str, SensorHealth]:
         """Counters and last reason per sensor."""
         return self._intake.synchronizer.health()
 
     def close(self) -> None:
         """Destroy the subscriptions."""
+        self._node.destroy_timer(self._timer)
         for subscriber in self._subscribers.values():
-            self._node.destroy_subscription(subscriber.sub)
+            subscriber.close()

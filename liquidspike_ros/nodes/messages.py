@@ -11,9 +11,11 @@ import re
 from typing import Any
 
 from geometry_msgs.msg import Twist, TwistStamped
+from rclpy.serialization import deserialize_message
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 
 from ..robot import CommandSpec
+from ..sensing.cdr import is_plain, read_message
 from ..untrusted.text import brief, Refusal
 
 COMMAND_TYPES: dict[str, type] = {
@@ -59,6 +61,22 @@ def message_class(interface: str) -> type:
         raise MessageTypeError(f'type: {interface} is not installed here, expected package '
                                f'{package!r} with message {name!r}')
     return found  # type: ignore[no-any-return]
+
+
+def received_message(interface: str, kind: type, data: bytes) -> Any:
+    """A serialised message for the converters, with as little work as its encoding allows.
+
+    Args:
+        interface: One of ``sensing.cdr.READERS``.
+        kind: Its message class.
+        data: As it was taken from a raw subscription.
+
+    Raises:
+        InvalidSample: It is cut off, or a length in it is more than it holds.
+    """
+    if is_plain(data):
+        return read_message(interface, data)
+    return deserialize_message(data, kind)
 
 
 def command_message(spec: CommandSpec, values: Sequence[float], stamp: Any) -> Any:

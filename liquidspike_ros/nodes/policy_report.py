@@ -13,6 +13,7 @@ from ..control.safety import ACTIVE, FAULT, LISTENER, STOP
 from ..sensing.synchronizer import SensorHealth
 from .diagnostics import array, entry, ERROR, OK, sensor_entry, STALE, WARN
 from .graph import other_publishers
+from .offered_qos import qos_text
 from .policy_session import PolicySession
 
 LISTENING = 0.5
@@ -84,7 +85,8 @@ def policy_diagnostics(node: Any, session: PolicySession | None, rates: SensorRa
         entries.append(sensor_entry(name, robot.name, sensor, robot.sensors[sensor], finding,
                                     health[sensor], measured[sensor], now,
                                     missing=str(missing.get(sensor, '')),
-                                    waived=sensor in session.gate.waived))
+                                    waived=sensor in session.gate.waived,
+                                    reliability=qos_text(session.intake.qos(sensor))))
     return array(stamp, entries)
 
 
@@ -121,8 +123,7 @@ def _inference(name: str, session: PolicySession) -> Any:
     runtime = session.policy.runtime
     slow = session.active and rate < 0.8 * nominal
     message = f'{rate:.1f} Hz on {session.policy.device}'
-    problems = list(session.intake.qos_events.values())
-    level = ERROR if problems else WARN if slow else OK
+    level = WARN if slow else OK
     values = {
         'rate': rate, 'expected_rate': nominal, 'ticks': session.statistics.ticks,
         'missed_deadlines': session.intake.missed, 'device': session.policy.device,
@@ -132,5 +133,4 @@ def _inference(name: str, session: PolicySession) -> Any:
         'native': not runtime.native_reason, 'native_reason': runtime.native_reason,
         **session.statistics.percentiles(),
     }
-    return entry(f'{name}: inference', session.robot.name, level,
-                 '; '.join([message, *problems]), values)
+    return entry(f'{name}: inference', session.robot.name, level, message, values)

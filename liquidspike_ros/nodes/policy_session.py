@@ -17,6 +17,7 @@ from ..control.safety import Decision, SafetyGate
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
 from .arming import arming_refusal, ClockFacts, Missing, why_not_alive
+from .clock_source import now_ns
 from .command_output import CommandOutput
 from .graph import Finding, inspect_input, inspect_output, other_publishers
 from .inference import InferenceThread
@@ -25,7 +26,6 @@ from .introspection import introspection_json
 from .loading import LoadedPolicy
 from .messages import COMMAND_INTERFACES, COMMAND_TYPES
 from .options import PolicyOptions
-from .subscribers import sensor_qos
 from .tick_statistics import TickStatistics
 
 COMMAND_QOS = QoSProfile(depth=1)
@@ -62,7 +62,7 @@ class PolicySession:
         self._inference: InferenceThread | None = None
 
     def _now(self) -> int:
-        return self._node.get_clock().now().nanoseconds
+        return now_ns(self._node.get_clock())
 
     @property
     def options(self) -> PolicyOptions:
@@ -149,7 +149,7 @@ class PolicySession:
 
     def inspect(self) -> dict[str, Finding]:
         """What the graph shows of each sensor's topic."""
-        return {name: inspect_input(self._node, spec.topic, spec.type, sensor_qos(spec.rate))
+        return {name: inspect_input(self._node, spec.topic, spec.type, self.intake.requested(name))
                 for name, spec in self.robot.sensors.items()}
 
     def missing(self) -> dict[str, Missing]:

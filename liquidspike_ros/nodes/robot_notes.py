@@ -22,6 +22,8 @@ _NOTES = {
     'max_age': Note('Age after which the newest sample is masked, s', (0.001, 60.0)),
     'max_frozen': Note('Longest time the same payload may repeat while the robot moves, s; 0 turns '
                        'the check off', (0.0, 3600.0)),
+    'reliability': Note("'auto' (reliable where every publisher offers it), 'reliable' or "
+                        "'best_effort'"),
     'required': Note('Whether losing this sensor stops the robot; true where it sees obstacles'),
     'width': Note('Image width the model sees, px', (8, 4096)),
     'height': Note('Image height the model sees, px', (8, 4096)),

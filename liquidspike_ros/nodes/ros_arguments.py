@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import difflib
+import os
 import re
 
 import rclpy
@@ -11,6 +12,7 @@ from rclpy.context import Context
 from rclpy.logging import LoggingSeverity, set_logger_level
 from rclpy.signals import SignalHandlerOptions
 
+from ..share import transport_environment
 from ..untrusted.text import Refusal
 
 FLAGS = ('--params-file', '--param', '--remap', '--log-level', '--log-config-file', '--enclave',
@@ -72,7 +74,7 @@ def outside(args: Sequence[str]) -> list[str]:
 
 
 def initialise(context: Context, args: Sequence[str]) -> None:
-    """Initialise rclpy without its own signal handlers.
+    """Initialise rclpy without its own signal handlers, with room for camera frames.
 
     Args:
         context: Context to initialise.
@@ -81,6 +83,7 @@ def initialise(context: Context, args: Sequence[str]) -> None:
     Raises:
         UsageError: rcl does not take the arguments.
     """
+    os.environ.update(transport_environment(os.environ))  # however this process was started
     # rcl's own line says less than the exception, and ours says what to do.
     set_logger_level('rcl', LoggingSeverity.FATAL)
     try:

@@ -34,3 +34,9 @@ def test_every_condition_of_a_sensor_has_its_level(
     assert entry.name == 'policy: lidar'
     assert entry.level == level
     assert text in entry.message
+
+
+def test_the_qos_that_was_chosen_is_told() -> None:
+    entry = sensor_entry('policy', 'robot', 'lidar', LidarSpec(), Finding('/scan', 1, ()),
+                         SensorHealth(**GOOD), 10.0, NOW, reliability='reliable')
+    assert {value.key: value.value for value in entry.values}['reliability'] == 'reliable'

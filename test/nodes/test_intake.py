@@ -11,9 +11,11 @@ import pytest
 import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Imu
 
 from liquidspike_ros.nodes.intake import SensorIntake
+from liquidspike_ros.nodes.offered_qos import qos_text
 from liquidspike_ros.nodes.options import SyncOptions
 from liquidspike_ros.robot import load_robot
 
@@ -36,7 +38,7 @@ def bench() -> Iterator[Any]:
             setattr(message, key, value)
         intake.accept(message, name)
 
-    yield SimpleNamespace(intake=intake, clock=clock, give=give)
+    yield SimpleNamespace(intake=intake, clock=clock, give=give, maker=maker)
     node.destroy_node()
     rclpy.try_shutdown(context=context)
 
@@ -95,11 +97,11 @@ def test_without_any_message_the_clock_still_makes_ticks_for_a_while(bench: Any)
 
 
 def test_a_broken_message_is_counted_and_never_raises(bench: Any) -> None:
-    bench.give('camera', height=1)
+    bench.give('camera', data=b'')
     bench.intake.accept(object(), 'imu')
     health = bench.intake.health()
     assert health['camera'].dropped == 1
-    assert 'step' in health['camera'].last_reason
+    assert 'data' in health['camera'].last_reason
     assert health['imu'].dropped == 1
     assert 'malformed' in health['imu'].last_reason
 
@@ -107,7 +109,7 @@ def test_a_broken_message_is_counted_and_never_raises(bench: Any) -> None:
 def test_only_accepted_samples_are_a_sign_of_life(bench: Any) -> None:
     heard: list[tuple[str, float, bool]] = []
     bench.intake.listeners.append(lambda *sample: heard.append(sample))
-    bench.give('camera', height=1)
+    bench.give('camera', data=b'')
     assert not heard
     bench.give('camera')
     assert heard == [('camera', 0.0, False)]
@@ -128,3 +130,39 @@ def test_imu_stamps_in_the_future_are_dropped(bench: Any) -> None:
     message.linear_acceleration.z = 9.81
     bench.intake.accept(message, 'imu')
     assert 'future' in bench.intake.health()['imu'].last_reason
+
+
+def test_serialised_messages_give_the_same_as_messages(bench: Any) -> None:
+    maker = bench.maker
+    for name in ('imu', 'lidar', 'audio', 'camera'):
+        message = getattr(maker, f'_{name}')(bench.clock.now)
+        bench.intake.accept(message, name)
+        seen = bench.intake.wait(0.0)
+        bench.intake.reset()
+        bench.intake.accept(serialize_message(message), name)
+        again = bench.intake.wait(0.0)
+        bench.intake.reset()
+        assert (seen is None) == (again is None)
+        if seen:
+            assert seen.equals(again)
+    assert all(health.accepted == 2 for health in bench.intake.health().values())
+
+
+@pytest.mark.parametrize('name', ['camera', 'imu', 'lidar', 'audio'])
+def test_serialised_messages_that_are_cut_off_are_counted_with_their_reason(
+        bench: Any, name: str) -> None:
+    message = getattr(bench.maker, f'_{name}')(bench.clock.now)
+    bench.intake.accept(serialize_message(message)[:-20], name)
+    health = bench.intake.health()[name]
+    assert health.dropped == 1
+    assert 'serialised' in health.last_reason
+
+
+def test_what_is_no_message_at_all_is_counted(bench: Any) -> None:
+    bench.intake.accept(b'', 'imu')
+    assert bench.intake.health()['imu'].dropped == 1
+
+
+def test_the_chosen_qos_can_be_asked_for(bench: Any) -> None:
+    assert qos_text(bench.intake.qos('camera')) == 'best_effort'
+    assert bench.intake.requested('imu').depth == 40

@@ -2,9 +2,16 @@ from __future__ import annotations
 
 from builtin_interfaces.msg import Time
 import pytest
-from sensor_msgs.msg import Image
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import Image, Imu
 
-from liquidspike_ros.nodes.messages import command_message, message_class, MessageTypeError
+from liquidspike_ros.nodes import messages
+from liquidspike_ros.nodes.messages import (
+    command_message,
+    message_class,
+    MessageTypeError,
+    received_message,
+)
 from liquidspike_ros.robot import CommandSpec
 
 
@@ -52,3 +59,16 @@ def test_a_multi_array_takes_any_width():
     message = command_message(spec, range(7), Time())
     assert list(message.data) == [0, 1, 2, 3, 4, 5, 6]
     assert message.layout.dim[0].size == 7
+
+
+def test_a_serialised_message_is_read_where_it_lies():
+    data = serialize_message(Image(height=1, width=2, step=6, encoding='rgb8', data=b'abcdef'))
+    read = received_message('sensor_msgs/msg/Image', Image, data)
+    assert not isinstance(read, Image)
+    assert (read.width, read.encoding, bytes(read.data)) == (2, 'rgb8', b'abcdef')
+
+
+def test_an_encoding_that_only_the_middleware_knows_is_left_to_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(messages, 'is_plain', lambda data: False)
+    read = received_message('sensor_msgs/msg/Imu', Imu, serialize_message(Imu()))
+    assert isinstance(read, Imu)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -67,3 +71,45 @@ def test_a_fault_of_the_program_says_its_class_and_place(
 
 def test_a_line_stays_a_line() -> None:
     assert len(one_line(ValueError('x' * 10_000))) < 500
+
+
+ROOT = Path(__file__).parents[2]
+SEGMENT = """
+import os
+from pathlib import Path
+from rclpy.node import Node
+from liquidspike_ros.nodes.process import run_contained
+def work(context, stop):
+    node = Node('it', context=context)
+    names = {line.split()[-1] for line in Path('/proc/self/maps').read_text().splitlines()
+             if '/dev/shm/fastdds_' in line and 'port' not in line}
+    print(max(os.stat(name).st_size for name in names))
+    node.destroy_node()
+run_contained('it', work, ['it'])
+"""
+
+
+def largest_segment(**environment: str) -> int:
+    """Bytes of the largest piece of shared memory that a process of ours has."""
+    result = subprocess.run(
+        [sys.executable, '-c', SEGMENT], capture_output=True, text=True, timeout=60,
+        env={**{k: v for k, v in os.environ.items() if 'DEFAULT_PROFILES' not in k},
+             'PYTHONPATH': str(ROOT), 'ROS_DOMAIN_ID': str(1 + os.getpid() % 100), **environment})
+    assert result.returncode == 0, result.stderr
+    return int(result.stdout.split()[-1])
+
+
+@pytest.mark.dds
+@pytest.mark.skipif(not Path('/dev/shm').is_dir(), reason='needs shared memory')
+@pytest.mark.parametrize('range_', ['LOCALHOST', 'SUBNET'])
+def test_a_process_of_ours_has_room_for_camera_frames(range_: str) -> None:
+    assert largest_segment(ROS_AUTOMATIC_DISCOVERY_RANGE=range_) >= 8 * 2**20
+
+
+@pytest.mark.dds
+@pytest.mark.skipif(not Path('/dev/shm').is_dir(), reason='needs shared memory')
+def test_the_profile_that_a_user_named_stays(tmp_path: Path) -> None:
+    own = tmp_path / 'own.xml'
+    own.write_text((ROOT / 'config' / 'fastdds.xml').read_text().replace('8388608', '2097152'))
+    size = largest_segment(FASTDDS_DEFAULT_PROFILES_FILE=str(own))
+    assert 2 * 2**20 <= size < 4 * 2**20
