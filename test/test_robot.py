@@ -201,7 +201,8 @@ def test_what_is_no_file_is_refused_as_a_robot(not_a_file):
 def test_a_topic_that_ros_does_not_take_is_refused_by_its_field(topic: str, field: str) -> None:
     values = {'sensors': {'camera': {'topic': topic}}, 'command': {}} if field != 'command' else {
         'command': {'topic': topic}}
-    with pytest.raises(RobotError, match=rf'{field}.topic: got .*expected (a topic name|.* printable)'):
+    with pytest.raises(
+            RobotError, match=rf'{field}.topic: got .*expected (a topic name|.* printable)'):
         RobotSpec.from_dict(values)
 
 
