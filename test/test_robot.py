@@ -19,6 +19,15 @@ def test_shipped_robot_files_load_and_survive_a_round_trip(path):
     assert RobotSpec.from_dict(robot.to_dict()) == robot
 
 
+@pytest.mark.parametrize('word', ['inf', 'nan', '"inf"', 'nan,zero', 'zero'])
+def test_what_no_return_looks_like_needs_no_quotes(tmp_path, word):
+    """ROS and YAML take a bare inf or nan for a number."""
+    path = tmp_path / 'robot.yaml'
+    path.write_text('/**: {ros__parameters: {sensors: {lidar: {no_return: %s}}}}'
+                    % (f'"{word}"' if ',' in word else word))
+    assert load_robot(path).lidar.no_return == word.strip('"')
+
+
 @pytest.mark.parametrize('path', sorted((ROOT / 'config' / 'robots').glob('*.yaml')),
                          ids=lambda path: path.name)
 def test_what_sees_obstacles_is_required_by_every_shipped_file_and_by_default(path):

@@ -8,6 +8,7 @@ type, it is taken for that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+import math
 from typing import Any
 
 from rclpy.node import Node
@@ -28,6 +29,8 @@ def coerce(value: Any, wanted: Parameter.Type) -> Any:
     """``value`` as the ``wanted`` type, or as it is where that would be a guess."""
     if wanted is Type.DOUBLE and _is_whole(value):
         return float(value)
+    if wanted is Type.STRING and isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # a bare inf or nan in YAML, where the word is meant
     kind = _LIST_OF.get(wanted)
     if kind is None:
         return value

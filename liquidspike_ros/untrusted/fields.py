@@ -42,6 +42,8 @@ def coerce(
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         require(value.bit_length() < 1024, name, value, 'a number below 1e308', error)
         value = float(value)
+    if hint is str and isinstance(value, float) and not math.isfinite(value):
+        value = str(value)  # YAML takes a bare inf or nan for a number, where the word is meant
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         quotes = (': ROS reads yes, no, y, n, on, off as true and false; put it in quotes'
                   if hint is str and isinstance(value, bool) else '')

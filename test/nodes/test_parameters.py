@@ -260,3 +260,10 @@ def test_a_misspelt_parameter_is_said_with_the_nearest_name(make_host):
     (line,) = unknown_overrides(host.node)
     assert line.startswith('comand.upper: unknown parameter')
     assert 'did you mean command.upper?' in line
+
+
+@pytest.mark.parametrize('word', ['inf', 'nan', 'zero'])
+def test_a_bare_inf_where_a_word_is_declared_is_the_word(make_host, word: str) -> None:
+    """rcl takes it for a number."""
+    host = make_host('-p', f'sensors.lidar.no_return:={word}')
+    assert host.parameters.robot().lidar.no_return == word
