@@ -50,7 +50,8 @@ class Storage:
         topics: Interface type by topic, as declared by the recording; filled while reading.
         definitions: ``(encoding, text)`` by interface type, where the recording carries it.
         qos: How the publishers offered each topic, by topic; filled while reading.
-        problems: Why data had to be given up, one line each; complete when all was read.
+        problems: Where the recording is not as ``metadata.yaml`` says, one line each.
+        damage: Why data had to be given up, one line each; complete when all was read.
         untimed: Messages of log time 0, which are left out: recorded on simulated time before
             ``/clock`` came.
     """
@@ -64,7 +65,8 @@ class Storage:
         self._files: list[StorageFile] | None = None
         self._spans: list[tuple[int, int]] = []
         self._metadata = BagMetadata()
-        self._own_problems: list[str] = []
+        self.problems: list[str] = []
+        self._damage: list[str] = []
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Storage:
@@ -74,10 +76,9 @@ class Storage:
         self.close()
 
     @property
-    def problems(self) -> list[str]:
+    def damage(self) -> list[str]:
         """Why data had to be given up, one line each."""
-        return list(dict.fromkeys([*self._own_problems,
-                                   *(p for file in self._files or () for p in file.problems)]))
+        return [*self._damage, *(p for file in self._files or () for p in file.problems)]
 
     @property
     def expected(self) -> int | None:
@@ -107,6 +108,9 @@ class Storage:
                 if message.time <= 0:
                     self.untimed[message.topic] += 1
                     continue
+                if message.topic not in self.topics:  # its definition is wanted at once
+                    for file in group:
+                        self._learn(file)
                 if message.data[:4] == ZSTD_MAGIC:  # no CDR message begins like this
                     try:
                         message = message._replace(data=decompress(message.data, 'zstd'))
@@ -124,7 +128,7 @@ class Storage:
         self._files, self._spans, names = [], [], [self.path]
         if self.path.is_dir():
             self._metadata = read_metadata(self.path)
-            self._own_problems = list(self._metadata.problems)
+            self.problems = list(self._metadata.problems)
             names = self._choose_files()
         for name in names:
             file = self._open_file(name)
@@ -147,17 +151,17 @@ class Storage:
         missing = [path for path in listed if not path.is_file()]
         others = [path for path in there if path not in listed]
         if not missing:
-            self._own_problems += [f'{printable(path.name, 100)} is not named in {NAME}: left out'
+            self.problems += [f'{printable(path.name, 100)} is not named in {NAME}: left out'
                                    for path in others]
             return list(dict.fromkeys(listed))
         for path in missing:
             if others:
                 stand_in = next((o for o in others if bare_name(o) == bare_name(path)), others[0])
                 others.remove(stand_in)
-                self._own_problems.append(f'{printable(path.name, 100)} is missing, '
+                self.problems.append(f'{printable(path.name, 100)} is missing, '
                                           f'{printable(stand_in.name, 100)} is read in its place')
             else:
-                self._own_problems.append(f'{printable(path.name, 100)} is missing')
+                self.problems.append(f'{printable(path.name, 100)} is missing')
         return there
 
     def _open_file(self, path: Path) -> StorageFile | None:
@@ -207,8 +211,8 @@ class Storage:
                 self.qos.setdefault(topic, profiles)
 
     def _note(self, problem: str) -> None:
-        if problem not in self._own_problems:
-            self._own_problems.append(problem)
+        if problem not in self._damage:
+            self._damage.append(problem)
 
 
 def _kind(path: Path) -> str:
