@@ -45,8 +45,8 @@ class SensorSpec:
         rate: Nominal rate, Hz.
         max_age: Age after which the newest sample is masked, s.
         required: Whether losing this sensor stops the robot.
-        max_frozen: Longest time the very same payload may repeat before the sensor counts as
-            frozen and is masked, s; 0 turns the check off (noise-free simulators).
+        max_frozen: Longest time the very same payload may repeat while the robot moves, before the
+            sensor counts as frozen and is masked until it changes, s; 0 turns the check off.
     """
 
     enabled: bool = True
@@ -55,7 +55,7 @@ class SensorSpec:
     rate: float = 10.0
     max_age: float = 0.2
     required: bool = False
-    max_frozen: float = 1.0
+    max_frozen: float = 0.5
 
     @property
     def shape(self) -> tuple[int, ...]:

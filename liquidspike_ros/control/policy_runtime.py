@@ -145,7 +145,7 @@ class PolicyRuntime:
 
     @torch.inference_mode()
     def step(self, obs: Observation, introspect: bool = False) -> TickResult:
-        """One tick. After a clock jump, and after a state that is not finite, it starts from rest.
+        """One tick, from rest after a clock jump, a long silence or a state that is not finite.
 
         NaN never leaves a recurrent state by itself, hence the latter.
 
@@ -153,7 +153,7 @@ class PolicyRuntime:
             obs: What was sensed.
             introspect: Whether to fetch what the model attended to (costs further transfers).
         """
-        if obs.clock_jumped:
+        if obs.restarted:
             self.reset()
         packed, info = self._stepper.step(obs, introspect)
         finite = bool(packed[-1] == 1.0)

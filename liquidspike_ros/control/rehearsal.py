@@ -83,7 +83,7 @@ def compare(one: Stepper, other: Stepper, drive: Iterable[Observation]) -> Gap:
     for stepper in (one, other):
         stepper.reset()
     for obs in drive:
-        if obs.clock_jumped:
+        if obs.restarted:
             one.reset()
             other.reset()
         (row, _), (twin, _) = one.step(obs), other.step(obs)

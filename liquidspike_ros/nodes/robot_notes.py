@@ -20,8 +20,8 @@ _NOTES = {
     'enabled': Note('Whether the policy uses this sensor'),
     'type': Note('Interface type, e.g. sensor_msgs/msg/Image'),
     'max_age': Note('Age after which the newest sample is masked, s', (0.001, 60.0)),
-    'max_frozen': Note('Longest time the same payload may repeat, s; 0 turns the check off',
-                       (0.0, 3600.0)),
+    'max_frozen': Note('Longest time the same payload may repeat while the robot moves, s; 0 turns '
+                       'the check off', (0.0, 3600.0)),
     'required': Note('Whether losing this sensor stops the robot'),
     'width': Note('Image width the model sees, px', (8, 4096)),
     'height': Note('Image height the model sees, px', (8, 4096)),

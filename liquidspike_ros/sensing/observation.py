@@ -39,8 +39,8 @@ class Observation:
             ``[2, beams]``, audio float32 ``[C, window]``. Zeros where not present.
         present: Per sensor, whether its data is fresh enough to act on.
         age: Per sensor, age of the newest sample at the tick, s (``inf`` if none ever came).
-        clock_jumped: Whether the clock jumped (or everything was silent for over a second) since
-            the previous tick: the buffers were cleared, so recurrent state must start afresh too.
+        clock_jumped: Whether the clock jumped since the previous tick.
+        after_silence: Whether every sensor was silent for over a second since the previous tick.
     """
 
     stamp: int
@@ -49,6 +49,12 @@ class Observation:
     present: Mapping[str, bool]
     age: Mapping[str, float]
     clock_jumped: bool = False
+    after_silence: bool = False
+
+    @property
+    def restarted(self) -> bool:
+        """Whether the buffers were cleared, so that recurrent state must start afresh too."""
+        return self.clock_jumped or self.after_silence
 
     def __post_init__(self) -> None:
         for value in self.values.values():
@@ -57,8 +63,8 @@ class Observation:
     def equals(self, other: Observation) -> bool:
         """Whether both hold bit-for-bit the same data."""
         return (
-            (self.stamp, self.dt, self.clock_jumped)
-            == (other.stamp, other.dt, other.clock_jumped)
+            (self.stamp, self.dt, self.clock_jumped, self.after_silence)
+            == (other.stamp, other.dt, other.clock_jumped, other.after_silence)
             and dict(self.present) == dict(other.present)
             and dict(self.age) == dict(other.age)
             and self.values.keys() == other.values.keys()

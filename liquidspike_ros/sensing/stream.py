@@ -11,6 +11,9 @@ from .observation import InvalidSample, Observation
 from .schedule import TickSchedule
 from .synchronizer import Synchronizer
 
+MOTION = 'motion'
+"""In place of a sensor's name: the message is a bool, whether the robot is told to move."""
+
 
 class Intake:
     """Converter, synchroniser and schedule behind two calls: ``time``, then ``message``.
@@ -49,13 +52,17 @@ class Intake:
         try:
             sample = convert(msg, type_name, self._specs[sensor])
         except InvalidSample as error:
-            self.synchronizer.reject(sensor, str(error))
+            self.synchronizer.reject(sensor, str(error), now)
             raise
         self.synchronizer.add(sensor, sample, now)
         tick = self.schedule.on_sample(sensor, sample.stamp, now)
         if tick is not None:
             self.synchronizer.mark(tick)
         return tick
+
+    def motion(self, now: int, moving: bool) -> None:
+        """The robot is told to move, or to stand, from ``now`` on."""
+        self.synchronizer.motion(moving, now)
 
     def reset(self) -> None:
         """As at the start."""
@@ -70,11 +77,14 @@ def observe(events: Iterable[tuple[int, str, str, Any]], robot: RobotSpec) -> It
     or does not use are skipped.
 
     Args:
-        events: (arrival in ns, sensor name, interface type, message) in order of arrival.
+        events: (arrival in ns, sensor name, interface type, message) in order of arrival; with
+            the name ``MOTION``, whether the robot is told to move.
         robot: What to make of them.
     """
     intake = Intake(robot)
     for now, sensor, type_name, msg in events:
+        if sensor == MOTION:
+            intake.motion(now, bool(msg))
         if sensor not in robot.sensors:
             continue
         for tick in intake.time(now):

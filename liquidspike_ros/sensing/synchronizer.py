@@ -7,81 +7,18 @@ call is told the time, so a recording gives exactly what the robot saw.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
 import math
 import threading
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..robot import AUDIO_TYPES, AudioSpec, LidarSpec, RobotSpec, SensorSpec
-from .buffers import Entry, make_buffer, NANOSECONDS
+from ..robot import RobotSpec
+from .buffers import Entry, NANOSECONDS
+from .channel import Channel, SensorHealth
 from .observation import InvalidSample, Observation, Sample
 
+__all__ = ['FUTURE_TOLERANCE', 'JUMP', 'SensorHealth', 'Synchronizer']
+
 FUTURE_TOLERANCE = 0.1  # s a stamp may lie ahead of its arrival
-JUMP = 1.0  # s without any sample after which the clock is taken to have jumped
-
-_UNSTAMPED = AUDIO_TYPES[:2]  # types without a header: stamp 0 is no fault of the driver
-
-
-@dataclass(frozen=True, kw_only=True)
-class SensorHealth:
-    """Counters of one sensor since construction; all bounded.
-
-    Attributes:
-        accepted: Samples taken.
-        dropped: Samples refused, here or by the converter.
-        zero_stamps: Samples whose stamp was zero and became their arrival time.
-        overflows: Samples that fell out of a full buffer unread (flood, or no ticks).
-        frozen: Whether the newest sample repeats a payload older than ``max_frozen``.
-        last_arrival: ROS time of the last accepted sample, ns; 0 if none.
-        last_reason: Why the last refused sample was refused.
-    """
-
-    accepted: int = 0
-    dropped: int = 0
-    zero_stamps: int = 0
-    overflows: int = 0
-    frozen: bool = False
-    last_arrival: int = 0
-    last_reason: str = ''
-
-
-class _Channel:
-    """One sensor: its buffer, its counters and whether its payload changes."""
-
-    def __init__(self, spec: SensorSpec) -> None:
-        self.spec = spec
-        self.buffer = make_buffer(spec)
-        self.health = SensorHealth()
-        self.zeros: NDArray[Any] = np.zeros(
-            spec.shape, np.uint8 if len(spec.shape) == 3 else np.float32)
-        self._previous: NDArray[Any] | None = None
-        self._changed = 0
-
-    def forget(self) -> None:
-        self.buffer.clear()
-        self._previous = None
-
-    def is_frozen(self, data: NDArray[Any], now: int) -> bool:
-        """Whether the same payload keeps coming for longer than ``max_frozen``.
-
-        A payload that says "nothing" (silence, a scan without a return) may repeat for ever.
-        """
-        if self._previous is None or not np.array_equal(data, self._previous):
-            self._previous, self._changed = data, now
-            return False
-        if not self.spec.max_frozen or now - self._changed <= self.spec.max_frozen * NANOSECONDS:
-            return False
-        return not self._says_nothing(data)
-
-    def _says_nothing(self, data: NDArray[Any]) -> bool:
-        if isinstance(self.spec, AudioSpec):
-            return not data.any()
-        if isinstance(self.spec, LidarSpec):
-            return bool((data[0] == data[0].max()).all() and data[1].all())
-        return False
+JUMP = 1.0  # s without any sample after which what was sensed before is forgotten
 
 
 class Synchronizer:
@@ -89,9 +26,10 @@ class Synchronizer:
 
     The camera and LiDAR give their newest sample, the IMU everything since the last tick,
     the microphones their last window; each on its own, so a dead topic blocks nothing. What is
-    older than its ``max_age`` or frozen is masked. A clock that goes back, or more than a second
-    without any sample (which a forward jump looks like), clears all buffers and marks the next
-    observation with ``clock_jumped``.
+    older than its ``max_age`` or frozen is masked. A clock that goes back, or one of which the
+    caller says that it ``jump``ed forward, and more than a second without any sample clear all
+    buffers and mark the next observation. A jump and a silence look alike on ROS time; who has
+    a steady clock beside it (``nodes``) can tell them apart, and a recording gives silence.
 
     Thread-safe: ``add`` may run in an executor's thread and ``snapshot`` in the inference thread.
     ``now`` must be read and passed in the order of the calls to ``add``.
@@ -100,16 +38,17 @@ class Synchronizer:
     def __init__(self, robot: RobotSpec, *, future_tolerance: float = FUTURE_TOLERANCE,
                  jump: float = JUMP) -> None:
         self._robot = robot
-        self._future = round(future_tolerance * NANOSECONDS)
-        self._jump = round(jump * NANOSECONDS)
+        self._longest_silence = round(jump * NANOSECONDS)
         self._lock = threading.Lock()
-        self._channels = {name: _Channel(spec) for name, spec in robot.sensors.items()}
+        future = round(future_tolerance * NANOSECONDS)
+        self._channels = {name: Channel(spec, future) for name, spec in robot.sensors.items()}
         self._sequence = 0
         self._arrivals: deque[int] = deque(maxlen=4096)  # of the last samples, by sequence
         self._marks: dict[int, int] = {}
         self._last_arrival: int | None = None
         self._tick: int | None = None
-        self._jumped = False
+        self._moving_since: int | None = None
+        self._jumped = self._silent = False
         self._jumps = 0
 
     @property
@@ -122,8 +61,8 @@ class Synchronizer:
         """Clock jumps since construction."""
         return self._jumps
 
-    def add(self, sensor: str, sample: Sample, now: int) -> None:
-        """Take a sample that arrived at ``now`` (ns of ROS time).
+    def add(self, sensor: str, sample: Sample, now: int) -> Entry:
+        """Take a sample that arrived at ``now`` (ns of ROS time); returns it as it is kept.
 
         Raises:
             InvalidSample: The stamp is older than the sensor's ``max_age``, or in the future.
@@ -133,21 +72,34 @@ class Synchronizer:
             channel = self._channels[sensor]
             self._watch_clock(now)
             try:
-                stamp = self._stamp(channel, sample, now)
+                channel.check_stamp(sample.stamp, now)
             except InvalidSample as error:
-                self._refuse(channel, str(error))
+                channel.refuse(str(error), now)
                 raise
             self._sequence += 1
             self._arrivals.append(now)
-            frozen = channel.is_frozen(sample.data, now)
-            channel.buffer.add(Entry(self._sequence, now, stamp, sample.data, frozen))
-            channel.health = replace(channel.health, accepted=channel.health.accepted + 1,
-                                     frozen=frozen, last_arrival=now)
+            return channel.add(self._sequence, sample, now, self._moving_since)
 
-    def reject(self, sensor: str, reason: str) -> None:
-        """Count a message that the converter refused."""
+    def reject(self, sensor: str, reason: str, now: int = 0) -> None:
+        """Count a message that the converter refused at ``now`` (ns of ROS time)."""
         with self._lock:
-            self._refuse(self._channels[sensor], reason)
+            self._channels[sensor].refuse(reason, now)
+
+    def motion(self, moving: bool, now: int) -> None:
+        """Tell whether the robot is commanded to move, from ``now`` (ns of ROS time) on.
+
+        What a sensor says may repeat while the robot stands, not while it moves.
+        """
+        with self._lock:
+            if not moving:
+                self._moving_since = None
+            elif self._moving_since is None:
+                self._moving_since = now
+
+    def jump(self) -> None:
+        """The clock jumped: forget what was sensed on the old time line."""
+        with self._lock:
+            self._restart(jumped=True)
 
     def mark(self, tick: int) -> None:
         """Fix that everything added so far, and nothing later, belongs to the tick at ``tick``.
@@ -169,7 +121,7 @@ class Synchronizer:
         """
         with self._lock:
             if self._tick is not None and now < self._tick:
-                self._restart()
+                self._restart(jumped=True)
             elapsed = (self._robot.period if self._tick is None
                        else (now - self._tick) / NANOSECONDS)
             limit = self._limit(now)
@@ -181,21 +133,22 @@ class Synchronizer:
                                  and age[name] <= channel.spec.max_age)
                 values[name] = (found[1] if found is not None and present[name]
                                 else channel.zeros)
-            jumped, self._jumped, self._tick = self._jumped, False, now
+            jumped, silent = self._jumped, self._silent and not self._jumped
+            self._jumped, self._silent, self._tick = False, False, now
         return Observation(stamp=now, dt=elapsed, values=values, present=present, age=age,
-                           clock_jumped=jumped)
+                           clock_jumped=jumped, after_silence=silent)
 
     def health(self) -> dict[str, SensorHealth]:
         """Counters per sensor."""
         with self._lock:
-            return {name: replace(channel.health, overflows=channel.buffer.overflows)
-                    for name, channel in self._channels.items()}
+            return {name: channel.health() for name, channel in self._channels.items()}
 
     def reset(self) -> None:
         """Forget all samples, as at the start; counters stay."""
         with self._lock:
             self._clear()
-            self._jumped = False
+            self._jumped = self._silent = False
+            self._moving_since = None
 
     def _clear(self) -> None:
         for channel in self._channels.values():
@@ -204,15 +157,18 @@ class Synchronizer:
         self._arrivals.clear()
         self._last_arrival = self._tick = None
 
-    def _restart(self) -> None:
+    def _restart(self, *, jumped: bool) -> None:
         self._clear()
-        self._jumped = True
-        self._jumps += 1
+        if jumped:
+            self._jumped, self._moving_since = True, None
+            self._jumps += 1
+        else:
+            self._silent = True
 
     def _watch_clock(self, now: int) -> None:
         last = self._last_arrival
-        if last is not None and not 0 <= now - last <= self._jump:
-            self._restart()
+        if last is not None and not 0 <= now - last <= self._longest_silence:
+            self._restart(jumped=now < last)
         self._last_arrival = now
 
     def _limit(self, now: int) -> int:
@@ -227,22 +183,3 @@ class Synchronizer:
                 break
             later += 1
         return self._sequence - later
-
-    def _stamp(self, channel: _Channel, sample: Sample, now: int) -> int:
-        if sample.stamp == 0:
-            if channel.spec.type not in _UNSTAMPED:
-                channel.health = replace(channel.health,
-                                         zero_stamps=channel.health.zero_stamps + 1)
-            return now
-        if sample.stamp - now > self._future:
-            raise InvalidSample(f'stamp: {(sample.stamp - now) / NANOSECONDS:.3f} s in the future, '
-                                f'expected at most {self._future / NANOSECONDS:g}')
-        if now - sample.stamp > channel.spec.max_age * NANOSECONDS:
-            raise InvalidSample(f'stamp: {(now - sample.stamp) / NANOSECONDS:.3f} s old on '
-                                f'arrival, expected at most max_age {channel.spec.max_age:g}')
-        return sample.stamp
-
-    @staticmethod
-    def _refuse(channel: _Channel, reason: str) -> None:
-        channel.health = replace(channel.health, dropped=channel.health.dropped + 1,
-                                 last_reason=reason)

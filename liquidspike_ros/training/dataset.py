@@ -73,7 +73,7 @@ def bag_to_sequence(path: str | Path, robot: RobotSpec, data: DataConfig | None 
     while block := list(islice(stream, BLOCK)):
         for name in names:
             values[name].append(pack(name, np.stack([tick.values[name] for tick in block])))
-        ticks += [(tick.stamp, tick.dt, tick.clock_jumped, [tick.present[n] for n in names])
+        ticks += [(tick.stamp, tick.dt, tick.restarted, [tick.present[n] for n in names])
                   for tick in block]
     if not ticks:
         raise BagError(f'{path}: no control tick, expected at least one (trigger {robot.trigger})')

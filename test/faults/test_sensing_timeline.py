@@ -98,8 +98,11 @@ SPOIL: dict[str, dict[str, Callable[[Message], None]]] = {
 }
 
 
-def play(sensor: str, story: str) -> tuple[str, list[Observation], Intake]:
-    """Messages come 30 ms after each tick, stamped 10 ms before they arrive."""
+def play(sensor: str, story: str, moves: str = '') -> tuple[str, list[Observation], Intake]:
+    """Messages come 30 ms after each tick, stamped 10 ms before they arrive.
+
+    ``moves``: an ``m`` for each period in which the robot is told to move.
+    """
     intake, letters, observations = Intake(ROBOT), '', []
 
     def deliver(now: int, name: str, message: Message) -> None:
@@ -108,6 +111,7 @@ def play(sensor: str, story: str) -> tuple[str, list[Observation], Intake]:
 
     for k, letter in enumerate(story):
         now = T0 + k * 100 * MS
+        intake.motion(now, moves[k:k + 1] == 'm')
         for tick in intake.time(now):
             obs = intake.synchronizer.snapshot(tick)
             observations.append(obs)
@@ -129,8 +133,8 @@ def play(sensor: str, story: str) -> tuple[str, list[Observation], Intake]:
     ('imu', 'kkk___kkk', 'PPPmmmPP'),
     ('lidar', 'kkk___kkk', 'PPPmmmPP'),
     ('audio', 'kkk___kkk', 'PPPmmmPP'),
-    # 4: frozen for more than a second
-    ('camera', 'kk' + 'f' * 14 + 'kkk', 'PP' + 'P' * 11 + 'mmm' + 'PP'),
+    # 4: what repeats while the robot stands is no fault
+    ('camera', 'kk' + 'f' * 14 + 'kkk', 'P' * 18),
     # 5: stale or future stamps are dropped, zero stamps become arrival times
     ('camera', 'kkookk', 'PPmmP'),
     ('camera', 'kkuukk', 'PPmmP'),
@@ -159,6 +163,20 @@ def test_timeline(sensor, story, expected):
             assert obs.values[name].shape == spec.shape
             assert np.isfinite(obs.values[name]).all()
             assert obs.present[name] or not obs.values[name].any()
+
+
+@pytest.mark.parametrize(('moves', 'story', 'expected'), [
+    # 4: the same for more than half a second of moving
+    ('mmmmmmmmmmmmm', 'kkfffffffkkkk', 'PPPPPPPPmPPP'),
+    # only moving counts: a start after a long rest gives the sensor half a second
+    ('......mmmmmmm', 'kffffffffffff', 'PPPPPPPPPPPP'),
+    ('....mmmmmmmmm', 'kffffffffffff', 'PPPPPPPPPPmm'),
+    # stopping for it does not thaw it; a change does
+    ('mmmmmmmmm......', 'kffffffffffffkk', 'PPPPPPPmmmmmmP'),
+])
+def test_row_4_frozen_counts_while_the_robot_moves(moves, story, expected):
+    letters, _, _ = play('camera', story, moves)
+    assert letters == expected
 
 
 def test_row_5_refusals_and_zero_stamps_are_counted():

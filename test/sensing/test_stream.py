@@ -10,7 +10,7 @@ import pytest
 from liquidspike_ros.sensing.converters import convert
 from liquidspike_ros.sensing.observation import InvalidSample
 from liquidspike_ros.sensing.schedule import TickSchedule
-from liquidspike_ros.sensing.stream import Intake, observe
+from liquidspike_ros.sensing.stream import Intake, MOTION, observe
 from liquidspike_ros.sensing.synchronizer import Synchronizer
 
 MS = 1_000_000
@@ -143,15 +143,28 @@ def test_a_looping_bag_starts_afresh(msgs, robot):
     assert all(replace(a, clock_jumped=False).equals(b) for a, b in zip(again, first, strict=True))
 
 
-def test_more_than_a_second_of_silence_is_a_jump(msgs, robot):
+def test_more_than_a_second_of_silence_starts_afresh_and_is_no_jump(msgs, robot):
     dead = [(sensor, 1.0, 3.0) for sensor in TYPES]
     observations = list(observe(record(msgs, dead=dead), robot))
-    jumps = [obs for obs in observations if obs.clock_jumped]
-    assert len(jumps) == 1
-    assert jumps[0].stamp > T0 + 3000 * MS
+    afresh = [obs for obs in observations if obs.restarted]
+    assert len(afresh) == 1
+    assert (afresh[0].after_silence, afresh[0].clock_jumped) == (True, False)
+    assert afresh[0].stamp > T0 + 3000 * MS
     before = [obs for obs in observations if T0 + 1300 * MS < obs.stamp < T0 + 2900 * MS]
     assert before
     assert not any(any(obs.present.values()) for obs in before)
+
+
+def test_motion_decides_whether_a_payload_that_repeats_is_frozen(msgs, robot):
+    image = np.full((8, 8, 3), 9, np.uint8)
+    events = [(now, sensor, kind, msgs.image(image, t=now) if sensor == 'camera' else message)
+              for now, sensor, kind, message in record(msgs)]
+    assert all(obs.present['camera'] for obs in list(observe(events, robot))[1:])
+    moving = sorted([*events, (T0 + 1000 * MS, MOTION, '', True)], key=lambda event: event[0])
+    lost = [obs.stamp - T0 for obs in observe(moving, robot) if not obs.present['camera']]
+    assert lost
+    assert 1500 * MS < lost[0] < 1800 * MS
+    assert lost[-1] > 3800 * MS
 
 
 def test_reset_is_as_new(msgs, robot):

@@ -243,17 +243,49 @@ class TestStamps:
         assert sync.health()['audio'].zero_stamps == 0  # its type has no stamp
 
 
+class TestReasons:
+    def test_reasons_are_counted_by_kind_with_their_newest_figures(self, sync):
+        for late in (300, 400, 500):
+            with pytest.raises(InvalidSample):
+                sync.add('camera', frame(1, 0), at(late))
+        sync.reject('camera', 'encoding: got 16UC1', at(501))
+        health = sync.health()['camera']
+        assert health.reasons == {
+            'stamp: 0.500 s old on arrival, expected at most max_age 0.2': 3,
+            'encoding: got 16UC1': 1}
+        assert health.last_refusal == at(501)
+        assert health.lag > 0.3
+
+    def test_there_is_no_end_of_reasons_but_an_end_of_memory(self, sync):
+        for k in range(100):
+            sync.reject('imu', 'field ' + 'x' * k)
+        reasons = sync.health()['imu'].reasons
+        assert len(reasons) <= 13
+        assert sum(reasons.values()) == sync.health()['imu'].dropped == 100
+        assert reasons['other reasons'] == 88
+
+
 class TestFrozen:
-    def play(self, sync, sensor, sample, until):
+    def play(self, sync, sensor, sample, until, moving=True):
+        sync.motion(moving, at(0))
         for ms in range(0, until, 50):
             sync.add(sensor, replace(sample, stamp=at(ms)), at(ms))
         return sync.snapshot(at(until))
 
-    def test_same_payload_for_more_than_a_second_is_masked(self, sync):
-        assert self.play(sync, 'camera', frame(1), 1050).present['camera']
-        obs = self.play(Synchronizer(sync._robot), 'camera', frame(1), 1100)
+    def test_same_payload_for_more_than_half_a_second_is_masked(self, sync):
+        assert self.play(sync, 'camera', frame(1), 550).present['camera']
+        obs = self.play(Synchronizer(sync._robot), 'camera', frame(1), 600)
         assert not obs.present['camera']
         assert not obs.values['camera'].any()
+
+    def test_a_robot_that_stands_may_see_the_same_for_ever(self, sync):
+        assert self.play(sync, 'camera', frame(1), 5000, moving=False).present['camera']
+
+    def test_what_is_frozen_does_not_thaw_by_standing(self, sync):
+        self.play(sync, 'camera', frame(1), 1500)
+        sync.motion(False, at(1500))
+        sync.add('camera', frame(1, 1520), at(1520))
+        assert not sync.snapshot(at(1521)).present['camera']
 
     def test_a_change_unmasks(self, sync):
         self.play(sync, 'camera', frame(1), 1500)
@@ -290,12 +322,23 @@ class TestClock:
         assert not sync.snapshot(at(510)).clock_jumped
         assert sync.jumps == 1
 
-    @pytest.mark.parametrize(('gap', 'jumped'), [(1000, False), (1001, True), (3_600_000, True)])
-    def test_forward_jump_is_more_than_a_second_without_samples(self, sync, gap, jumped):
+    @pytest.mark.parametrize(('gap', 'silent'), [(1000, False), (1001, True), (3_600_000, True)])
+    def test_more_than_a_second_without_samples_starts_afresh(self, sync, gap, silent):
         sync.add('imu', inertial(1, 0), at(0))
         sync.snapshot(at(0))
         sync.add('imu', inertial(1, gap), at(gap))
-        assert sync.snapshot(at(gap)).clock_jumped is jumped
+        obs = sync.snapshot(at(gap))
+        assert obs.restarted is obs.after_silence is silent
+        assert not obs.clock_jumped
+        assert not sync.snapshot(at(gap + 10)).restarted
+
+    def test_who_knows_of_a_jump_says_so(self, sync):
+        sync.add('camera', frame(1, 0), at(0))
+        sync.jump()
+        sync.add('imu', inertial(1, 60_000), at(60_000))
+        obs = sync.snapshot(at(60_000))
+        assert (obs.clock_jumped, obs.after_silence) == (True, False)
+        assert not obs.present['camera']
 
     def test_a_tick_before_the_last_one_is_a_jump_too(self, sync):
         sync.snapshot(at(100))
