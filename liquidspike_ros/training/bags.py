@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 
-from ..robot import CommandSpec, RobotSpec
-from .mcap_salvage import RawMessage
-from .storage import one_line, Storage, storage_files, SUFFIXES
+from ..robot import AudioSpec, CommandSpec, RobotSpec
+from ..sensing.stream import MOTION
+from .bag_metadata import NAME, RecordedQos
+from .configuration import DataConfig
+from .message_types import MessageTypes
+from .printable import one_line, printable
+from .storage import is_storage, ROS1_SUFFIX, Storage, storage_files
+from .time_offset import find_shift, OTHER_CLOCK, remaining_lag, seconds, SMALL, StampTrack, TimeShift
+from .topic_choice import absolute, choose_topics, TopicChoice
 
-COMMAND_TYPES = {
-    'twist': ('geometry_msgs/msg/Twist', 'geometry_msgs/msg/TwistStamped'),
-    'twist_stamped': ('geometry_msgs/msg/TwistStamped', 'geometry_msgs/msg/Twist'),
-    'float64_multi_array': ('std_msgs/msg/Float64MultiArray',),
-}
+STANDING = 500_000_000  # ns
+PAUSE = 10_000_000_000  # ns without any message that count as a gap, not as recorded time
 
 
 class BagError(ValueError):
@@ -28,7 +30,10 @@ class BagError(ValueError):
 
 
 class Event(NamedTuple):
-    """One sensor message: log time (ns), sensor name, interface type and decoded message."""
+    """One sensor message: log time (ns), sensor name, interface type and decoded message.
+
+    A command gives an event too, with the name ``MOTION``: whether the robot was told to move.
+    """
 
     now: int
     sensor: str
@@ -38,10 +43,19 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class TopicReport:
-    """Interface type and readable messages of one topic."""
+    """Readable messages of one topic by interface type: recordings may hold several of a name."""
 
-    type: str
-    count: int
+    types: Mapping[str, int]
+
+    @property
+    def type(self) -> str:
+        """The interface type of most of its messages."""
+        return max(self.types, key=lambda kind: self.types[kind])
+
+    @property
+    def count(self) -> int:
+        """Readable messages of any type."""
+        return sum(self.types.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +65,14 @@ class BagReport:
     Attributes:
         path: The recording.
         topics: Readable topics by absolute name.
-        duration: From first to last readable message, s.
-        damaged: Whether it had to be read without its index.
-        problems: What is wrong, one line each.
+        duration: Recorded time, gaps left out, s.
+        damaged: Whether data had to be given up.
+        problems: What is wrong or was done about it, one line each.
         fatal: Why nothing can be learnt from it; empty if something can.
+        choice: Which topics serve the robot's sensors; None without a robot.
+        shift: Moves log times onto the stamps; None where they agree.
+        lags: How far the stamps of each sensor lie behind, once moved, ns.
+        qos: How the publishers offered each topic.
     """
 
     path: Path
@@ -63,6 +81,10 @@ class BagReport:
     damaged: bool = False
     problems: tuple[str, ...] = ()
     fatal: tuple[str, ...] = ()
+    choice: TopicChoice | None = None
+    shift: TimeShift | None = None
+    lags: Mapping[str, int] = field(default_factory=dict)
+    qos: Mapping[str, tuple[RecordedQos, ...]] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:
@@ -75,7 +97,7 @@ class BagReport:
         count = sum(topic.count for topic in self.topics.values())
         facts = f'{count} messages on {len(self.topics)} topics, {self.duration:.1f} s'
         verdict = f'used, {facts}' if self.usable else f'not used ({"; ".join(self.fatal)})'
-        return '; '.join([f'{self.path}: {verdict}', *self.problems])
+        return '; '.join([f'{printable(self.path)}: {verdict}', *self.problems])
 
 
 def find_bags(paths: Iterable[str | Path]) -> list[Path]:
@@ -86,101 +108,166 @@ def find_bags(paths: Iterable[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, paths):
-        if not path.is_dir() or (path / 'metadata.yaml').exists():
+        if not path.is_dir() or (path / NAME).exists():
             found.append(path)
             continue
         files = storage_files(path)
-        if files and all(file.name.startswith(path.name) for file in files):
+        if files and all(file.name.startswith(path.name) and file.suffix != ROS1_SUFFIX
+                         for file in files):
             found.append(path)
             continue
-        inner = find_bags([*files, *sorted(child for child in path.iterdir() if child.is_dir())])
+        inner = find_bags([*files, *sorted(child for child in path.iterdir()
+                                           if child.is_dir() and not child.is_symlink())])
         found += [bag for bag in inner if bag.is_file() or _holds_storage(bag)]
     return list(dict.fromkeys(found)) or [Path(path) for path in paths]
 
 
 def _holds_storage(path: Path) -> bool:
-    return (path / 'metadata.yaml').exists() or bool(storage_files(path))
+    return (path / NAME).exists() or bool(storage_files(path))
 
 
-def absolute(topic: str) -> str:
-    """A topic name relative to the root namespace, as recordings hold it."""
-    return '/' + topic.lstrip('/')
+class _Scan:
+    """One pass over the raw messages: counts, recorded time, and how stamps lie to log times."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.counts: dict[str, Counter[str]] = {}
+        self.tracks: dict[str, StampTrack] = {}
+        self.elapsed = self.paused = self.pauses = 0
+        types, last = MessageTypes(storage.definitions), -1
+        for message in storage.messages():
+            self.counts.setdefault(message.topic, Counter())[message.type] += 1
+            stamp = types.stamp(message.data, message.type)
+            if stamp is not None:
+                self.tracks.setdefault(message.topic, StampTrack()).add(message.time, stamp)
+            step = message.time - last if last >= 0 else 0
+            if step > PAUSE:
+                self.pauses, self.paused = self.pauses + 1, self.paused + step
+            else:
+                self.elapsed += max(step, 0)
+            last = message.time
+
+    @property
+    def total(self) -> int:
+        """Readable messages."""
+        return sum(sum(types.values()) for types in self.counts.values())
 
 
-def scan_bag(path: str | Path, robot: RobotSpec | None = None) -> BagReport:
+def scan_bag(path: str | Path, robot: RobotSpec | None = None, data: DataConfig | None = None,
+             storage: Storage | None = None) -> BagReport:
     """Read a whole recording without decoding it, and report what it holds and lacks.
 
     Args:
-        path: rosbag2 folder, ``.mcap`` or ``.db3`` file.
+        path: rosbag2 folder, storage file or ROS 1 bag.
         robot: Whose topics are expected; without it only the recording itself is judged.
+        data: Namespace, source of the labels, and which sensors may be missing.
+        storage: The recording, if it is open already.
     """
-    path = Path(path)
+    path, data = Path(path), data or DataConfig()
     if fatal := _not_a_bag(path):
         return BagReport(path=path, fatal=(fatal,))
-    storage, damaged = Storage(path), False
+    own = storage or Storage(path)
     try:
-        counts, span = _count(storage.intact())
-    except Exception as error:  # every storage and compression has its own errors
-        storage, damaged = Storage(path), True
-        storage.problems.append(one_line(error))
-        counts, span = _count(storage.remains())
-    topics = {topic: TopicReport(kind, counts[topic, kind])
-              for topic, kind in sorted({**storage.topics, **dict(list(counts))}.items())}
-    fatal_reasons, problems = _judge(topics, robot)
-    reasons = [f'damaged: {problem}' for problem in storage.problems]
-    return BagReport(path=path, topics=topics, duration=span / 1e9, damaged=damaged,
-                     problems=(*reasons, *problems), fatal=tuple(fatal_reasons))
+        scan = _Scan(own)
+    except Exception as error:  # what is broken may fail anywhere; the next recording is as good
+        return BagReport(path=path, fatal=(f'cannot be read: {one_line(error)}',), damaged=True)
+    finally:
+        if storage is None:
+            own.close()
+    counts = {**{topic: Counter({kind: 0}) for topic, kind in own.topics.items()}, **scan.counts}
+    problems = [*own.problems, *_told_by_storage(own, scan)]
+    report = BagReport(
+        path=path, topics={topic: TopicReport(dict(kinds)) for topic, kinds in sorted(
+            counts.items())}, duration=scan.elapsed / 1e9, damaged=bool(own.damage),
+        problems=tuple(problems), qos=dict(own.qos))
+    if not scan.total:
+        return _with(report, fatal=('no messages, expected at least one',))
+    return report if robot is None else _judge(report, robot, data, scan.tracks)
+
+
+def _told_by_storage(storage: Storage, scan: _Scan) -> list[str]:
+    told = [f'damaged: {problem}' for problem in storage.damage]
+    untimed = sum(storage.untimed.values())
+    if storage.expected and scan.total + untimed < storage.expected:
+        told.append(f'{NAME} promises {storage.expected} messages, {scan.total + untimed} '
+                    'could be read')
+    if untimed:
+        told.append(f'{untimed} messages logged at time 0 left out (recorded on simulated time '
+                    'before /clock came)')
+    if scan.pauses:
+        told.append(f'{scan.pauses} {"gap" if scan.pauses == 1 else "gaps"} without any message, '
+                    f'{scan.paused / 1e9:.1f} s, skipped')
+    return told
 
 
 def _not_a_bag(path: Path) -> str:
-    expected = 'expected a rosbag2 folder, an .mcap or a .db3 file'
+    expected = 'expected a rosbag2 folder, an .mcap or .db3 file, or a ROS 1 .bag'
     if not path.exists():
         return f'no such file or folder, {expected}'
-    if path.is_dir() and not storage_files(path):
-        return f'no storage file inside, {expected}'
-    if path.is_file() and path.suffix not in SUFFIXES:
-        return f'got a {path.suffix or "nameless"} file, {expected}'
+    if path.is_dir():
+        return '' if storage_files(path) else f'no storage file inside, {expected}'
+    if not path.is_file():
+        return f'is no ordinary file, {expected}'
+    if not is_storage(path):
+        return f'got a {printable(path.suffix, 40) or "nameless"} file, {expected}'
     return ''
 
 
-def _count(messages: Iterator[RawMessage]) -> tuple[Counter[tuple[str, str]], int]:
-    counts: Counter[tuple[str, str]] = Counter()
-    first, last = 2**63, 0
-    for message in messages:
-        counts[message.topic, message.type] += 1
-        first, last = min(first, message.time), max(last, message.time)
-    return counts, max(0, last - first)
+def _with(report: BagReport, **changes: Any) -> BagReport:
+    return BagReport(**{**report.__dict__, **changes})
 
 
-def _judge(topics: dict[str, TopicReport], robot: RobotSpec | None) -> tuple[list[str], list[str]]:
-    """What is fatal and what is merely missing."""
-    if not sum(topic.count for topic in topics.values()):
-        return ['no messages, expected at least one'], []
-    if robot is None:
-        return [], []
-    fatal: list[str] = []
-    problems: list[str] = []
-    sensors = 0
-    if finding := _missing(topics, robot.command.topic, COMMAND_TYPES[robot.command.kind]):
-        fatal.append(f'command: {finding}')
-    for name, spec in robot.sensors.items():
-        if finding := _missing(topics, spec.topic, (spec.type,)):
-            (fatal if spec.required else problems).append(f'{name}: {finding}')
-        else:
-            sensors += 1
-    if not sensors:
-        fatal += problems
-        problems = []
-    return fatal, problems
+def _judge(report: BagReport, robot: RobotSpec, data: DataConfig,
+           tracks: Mapping[str, StampTrack]) -> BagReport:
+    """Add which topics serve the robot, what their stamps say, and what is fatal."""
+    choice = choose_topics({name: topic.types for name, topic in report.topics.items()},
+                           robot, data)
+    stamped = {sensor: tracks[topic] for (topic, _), sensor in choice.sensors.items()
+               if topic in tracks}
+    used = {topic for topic, _ in choice.sensors}
+    shift = find_shift(stamped, {t: track for t, track in tracks.items() if t not in used})
+    lags = {name: remaining_lag(track, shift) for name, track in stamped.items() if track.tells}
+    problems = [*report.problems, *choice.notes,
+                *(f'{name}: {why}' for name, why in choice.missing.items()
+                  if name in data.allow_missing)]
+    fatal = _fatal(choice, robot, data)
+    if shift:
+        problems.append(shift.line)
+    problems += [lag_finding(name, lag, robot.sensors[name].max_age, '/clock' in report.topics)
+                 for name, lag in lags.items() if _is_off(lag, robot.sensors[name].max_age)]
+    return _with(report, problems=tuple(problems), fatal=tuple(fatal), choice=choice, shift=shift,
+                 lags=lags)
 
 
-def _missing(topics: dict[str, TopicReport], topic: str, types: Sequence[str]) -> str:
-    name = absolute(topic)
-    if name not in topics:
-        return f'no topic {name}, expected {types[0]}'
-    if topics[name].type not in types:
-        return f'{name} is {topics[name].type or "of unknown type"}, expected {types[0]}'
-    return '' if topics[name].count else f'{name} has no messages, expected {types[0]}'
+def _fatal(choice: TopicChoice, robot: RobotSpec, data: DataConfig) -> list[str]:
+    """What of a robot is missing and may not be."""
+    missing = {name: why for name, why in choice.missing.items()
+               if name not in data.allow_missing or not choice.sensors}
+    if choice.namespace and len(missing) > 1:
+        return [f'{", ".join(missing)} are not where the robot file says, but below '
+                f'/{choice.namespace}: --namespace {choice.namespace} (data.namespace)']
+    absent = [name for name in missing if name != 'command']
+    fatal = [f'{name}: {why}' for name, why in missing.items()]
+    if absent and len(absent) < len(robot.sensors):
+        fatal.append('to use it all the same: ' + ' '.join(
+            f'--allow-missing {name}' for name in absent))
+    return fatal
+
+
+def _is_off(lag: int, max_age: float) -> bool:
+    return lag < -SMALL or lag > max_age * 1e9
+
+
+def lag_finding(name: str, lag: int, max_age: float, simulated: bool) -> str:
+    """What constantly wrong stamps of one sensor mean, with the measured lag and the remedy."""
+    if abs(lag) > OTHER_CLOCK:
+        remedy = ('another clock (since its start, or simulated): '
+                  + ('use_sim_time, /clock is there' if simulated else 'give its driver ROS time'))
+    else:
+        remedy = 'mend its clock' + ('' if lag < 0 else
+                                     f' or its delay, or raise sensors.{name}.max_age')
+    limit = f'{SMALL / 1e9:g} s ahead' if lag < 0 else f'{max_age:g} s'
+    return (f'{name}: stamps {seconds(lag)} the log time, expected at most {limit}, and refused '
+            f'on the robot too: {remedy}')
 
 
 def require_usable(reports: Sequence[BagReport]) -> list[BagReport]:
@@ -203,53 +290,85 @@ class BagReader:
     Attributes:
         commands: ``(log time ns, command [A] in physical units)``, complete after ``events``.
         rejected: Messages that could not be decoded, or commands that are not finite, by topic.
+        reasons: Why the last of them was, by topic.
     """
 
-    def __init__(self, path: str | Path, robot: RobotSpec, report: BagReport | None = None) -> None:
-        self.report = report or scan_bag(path, robot)
+    def __init__(self, path: str | Path, robot: RobotSpec, report: BagReport | None = None,
+                 data: DataConfig | None = None, storage: Storage | None = None) -> None:
+        self._storage, self._owns = storage or Storage(Path(path)), storage is None
+        self.report = report or scan_bag(path, robot, data, self._storage)
         self.robot = robot
         self.commands: list[tuple[int, NDArray[np.float64]]] = []
         self.rejected: Counter[str] = Counter()
-        self._storage = Storage(Path(path))
-        self._types = get_typestore(Stores.ROS2_KILTED)
+        self.reasons: dict[str, str] = {}
+        self._types = MessageTypes(self._storage.definitions)
 
     def events(self) -> Iterator[Event]:
-        """Yield the sensor events; commands are collected on the way.
+        """Yield the sensor events and motions; commands are collected on the way.
 
         Raises:
             BagError: The recording is not usable.
         """
         require_usable([self.report])
-        sensors = {(absolute(spec.topic), spec.type): name
-                   for name, spec in self.robot.sensors.items()}
-        command = absolute(self.robot.command.topic)
-        kinds = COMMAND_TYPES[self.robot.command.kind]
-        raw = self._storage.remains() if self.report.damaged else self._storage.intact()
-        for time, topic, kind, data in raw:
-            sensor = sensors.get((topic, kind))
-            if sensor is None and not (topic == command and kind in kinds):
-                continue
-            try:
-                message = self._decode(data, kind)
-                if sensor is None:
-                    value = command_values(message, self.robot.command)
-                    self.commands.append((time, value))
+        choice, shift = self.report.choice, self.report.shift
+        if choice is None:
+            raise BagError(f'{printable(self.report.path)}: was scanned without a robot')
+        follow = shift.follower() if shift else lambda time: time
+        rest = _Rest(self.robot)
+        try:
+            for time, topic, kind, data in self._storage.messages():
+                sensor = choice.sensors.get((topic, kind))
+                if sensor is None and (topic, kind) not in choice.commands:
                     continue
-            except Exception:  # a broken payload may fail anywhere in the decoder
-                self.rejected[topic] += 1
-                continue
-            yield Event(time, sensor, kind, message)
+                try:
+                    message = self._types.decode(data, kind)
+                    value = None if sensor else command_values(message, self.robot.command)
+                except Exception as error:  # a broken payload may fail anywhere in the decoder
+                    self.rejected[topic] += 1
+                    self.reasons[topic] = one_line(error)
+                    continue
+                time = follow(time)
+                if sensor is not None:
+                    rest.watch(sensor, time, data)
+                    yield Event(time, sensor, kind, message)
+                elif value is not None:
+                    self.commands.append((time, value))
+                    yield Event(time, MOTION, kind, bool(value.any()) and not rest.at(time))
+        finally:
+            if self._owns:
+                self._storage.close()
 
-    def _decode(self, data: bytes, kind: str) -> Any:
-        if kind not in self._types.types:
-            definition = self._storage.definitions[kind]
-            found = get_types_from_msg(definition, kind)
-            self._types.register({k: v for k, v in found.items() if k not in self._types.types})
-        return self._types.deserialize_cdr(data, kind)
+
+class _Rest:
+    """Whether a robot stands, whatever it is told: all that it sees and feels repeats bit for bit.
+
+    So does a simulator without noise before an episode begins. One sensor that repeats while
+    another changes is frozen; if all do, nothing moves.
+    """
+
+    def __init__(self, robot: RobotSpec) -> None:
+        self._previous: dict[str, bytes] = {
+            name: b'' for name, spec in robot.sensors.items() if not isinstance(spec, AudioSpec)}
+        self._changed: int | None = None
+
+    def watch(self, sensor: str, time: int, data: bytes) -> None:
+        """Take a serialized message."""
+        previous = self._previous.get(sensor)
+        if previous is None:
+            return
+        payload = data[12:]  # after the stamp
+        if previous and payload != previous:
+            self._changed = time
+        self._previous[sensor] = payload
+
+    def at(self, time: int) -> bool:
+        """Whether nothing has changed for half a second."""
+        return bool(self._previous) and (
+            self._changed is None or time - self._changed > STANDING)
 
 
 def command_values(message: Any, spec: CommandSpec) -> NDArray[np.float64]:
-    """The entries of a command message in the order of ``spec.names``, physical units ``[A]``.
+    """The entries of a command (or of an odometry's twist) in the order of ``spec.names`` ``[A]``.
 
     Raises:
         ValueError: The width is wrong or a value is not finite.
@@ -257,11 +376,13 @@ def command_values(message: Any, spec: CommandSpec) -> NDArray[np.float64]:
     if hasattr(message, 'data'):
         values = np.asarray(message.data, np.float64)
     else:
-        twist = getattr(message, 'twist', message)
+        twist = message
+        while hasattr(twist, 'twist'):  # stamped; with covariance in an odometry
+            twist = twist.twist
         parts = [name.split('.') for name in spec.names]
         values = np.array([getattr(getattr(twist, part), axis) for part, axis in parts])
     if values.shape != (spec.width,) or not np.isfinite(values).all():
-        raise ValueError(f'{spec.topic}: got {values.tolist()}, '
+        raise ValueError(f'{spec.topic}: got {values.tolist()[:16]}, '
                          f'expected {spec.width} finite numbers')
     return values
 
@@ -269,3 +390,7 @@ def command_values(message: Any, spec: CommandSpec) -> NDArray[np.float64]:
 def read_events(path: str | Path, robot: RobotSpec) -> Iterator[Event]:
     """Yield the decoded sensor messages of a recording in log-time order (see ``BagReader``)."""
     return BagReader(path, robot).events()
+
+
+__all__ = ['absolute', 'BagError', 'BagReader', 'BagReport', 'command_values', 'Event',
+           'find_bags', 'lag_finding', 'read_events', 'require_usable', 'scan_bag', 'TopicReport']

@@ -20,9 +20,14 @@ from ..robot import RobotSpec
 from .bags import BagError, BagReport, find_bags, require_usable, scan_bag
 from .configuration import DataConfig
 from .dataset import Array, bag_to_sequence, Episode
-from .storage import one_line, storage_files
+from .printable import printable
+from .storage import Storage, storage_files
 
 PACKAGE = Path(__file__).resolve().parent.parent
+# What turns a recording into arrays: a cached one is made anew when any of them changes.
+READING = ('bag_metadata', 'bags', 'conversion', 'dataset', 'mcap_salvage', 'message_types',
+           'recording_facts', 'ros1_file', 'ros1_types', 'sqlite_file', 'storage', 'time_offset',
+           'topic_choice')
 ARRAYS = ('present', 'dt', 'labels', 'weight', 'starts')
 Progress = Callable[[int, int, str, bool], None]
 
@@ -125,17 +130,25 @@ def convert(bag: Path, robot: RobotSpec, data: DataConfig, folder: Path) -> Conv
     try:
         target = folder / _key(bag, robot, data)
         if not (target / 'facts.json').exists():
-            report = scan_bag(bag, robot)
-            if not report.usable:
-                return Converted(report.line, fatal='; '.join(report.fatal))
-            _save(bag_to_sequence(bag, robot, data, report), target)
+            with Storage(bag) as storage:
+                report = scan_bag(bag, robot, data, storage)
+                if not report.usable:
+                    return Converted(report.line, fatal='; '.join(report.fatal))
+                _save(bag_to_sequence(bag, robot, data, report, storage), target)
         facts = json.loads((target / 'facts.json').read_text())
-    except (BagError, OSError) as error:
-        text = one_line(error).removeprefix(f'{bag}: ')
-        return Converted(f'{bag}: not used ({text})', fatal=text)
-    text = f'{bag}: used, {facts["ticks"]} ticks, {facts["labelled"]} with a command'
+    except MemoryError:
+        return _unused(bag, 'too large for the memory of this machine')
+    except Exception as error:  # one recording never ends a run, whatever stands in it
+        text = printable((str(error).splitlines() or [''])[0].removeprefix(f'{bag}: '), 440)
+        return _unused(bag, text if isinstance(error, (BagError, OSError)) else
+                       f'{type(error).__name__}: {text}')
+    text = f'{printable(bag)}: used, {facts["ticks"]} ticks, {facts["labelled"]} with a command'
     return Converted('; '.join([text, *facts['problems']]), folder=target,
                      problem=bool(facts['problems']))
+
+
+def _unused(bag: Path, text: str) -> Converted:
+    return Converted(f'{printable(bag)}: not used ({text})', fatal=text)
 
 
 def _key(bag: Path, robot: RobotSpec, data: DataConfig) -> str:
@@ -144,11 +157,12 @@ def _key(bag: Path, robot: RobotSpec, data: DataConfig) -> str:
     for file in storage_files(bag) if bag.exists() else []:
         status = file.stat()
         digest.update(f'{file.resolve()} {status.st_size} {status.st_mtime_ns}\n'.encode())
-    labels = (data.label_shift, data.label_max_age)
+    labels = (data.label_shift, data.label_max_age, data.label_from, data.odometry_topic,
+              data.namespace, data.allow_missing)
     digest.update(json.dumps([robot.to_dict(), labels], sort_keys=True).encode())
     sources = [PACKAGE / 'control' / 'action.py', PACKAGE / 'robot.py',
                *sorted((PACKAGE / 'sensing').glob('*.py')),
-               *(PACKAGE / 'training' / f'{name}.py' for name in ('bags', 'dataset', 'conversion'))]
+               *(PACKAGE / 'training' / f'{name}.py' for name in READING)]
     for source in sources:
         digest.update(source.read_bytes())
     return f'{bag.stem}-{digest.hexdigest()[:16]}'

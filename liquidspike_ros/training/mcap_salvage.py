@@ -130,7 +130,7 @@ class McapSalvage:
         self._note(f'is cut off at byte {min(position, end)}')
 
     def _open_chunk(self, body: bytes, position: int, opcodes: tuple[int, ...]) -> None:
-        where = f'chunk at byte {position}'
+        where = f'chunk ending at byte {position + 9 + len(body)}'
         try:
             size, crc, name_length = struct.unpack_from('<QII', body, 16)
             compression = body[32:32 + name_length].decode()

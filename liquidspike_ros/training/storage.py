@@ -78,7 +78,8 @@ class Storage:
     @property
     def damage(self) -> list[str]:
         """Why data had to be given up, one line each."""
-        return [*self._damage, *(p for file in self._files or () for p in file.problems)]
+        return list(dict.fromkeys([*self._damage,
+                                   *(p for file in self._files or () for p in file.problems)]))
 
     @property
     def expected(self) -> int | None:
@@ -87,6 +88,7 @@ class Storage:
 
     def close(self) -> None:
         """Remove temporary files; the next reading makes them anew."""
+        self._damage = self.damage
         for file in self._files or ():
             if isinstance(file, SqliteFile):
                 file.close()

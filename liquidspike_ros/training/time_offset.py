@@ -11,7 +11,7 @@ moved: it would be refused on the robot too.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -94,15 +94,17 @@ class TimeShift:
         low, high = self.lags[after - 1], self.lags[after]
         return time - low - (high - low) * (time - begin) // max(end - begin, 1)
 
-    def mapped(self, times: Iterable[int]) -> Iterable[int]:
-        """As ``__call__`` for times in order; jitter never makes the result go back."""
+    def follower(self) -> Callable[[int], int]:
+        """As ``__call__``, for times in order: jitter of the lags never makes the result go back."""
         last = -1
-        for time in times:
+
+        def follow(time: int) -> int:
+            nonlocal last
             moved = self(time)
-            if 0 < last - moved < SECOND // 2:
-                moved = last
-            last = moved
-            yield moved
+            last = last if 0 < last - moved < SECOND // 2 else moved
+            return last
+
+        return follow
 
     @property
     def line(self) -> str:
@@ -120,6 +122,14 @@ class TimeShift:
 def seconds(lag: int) -> str:
     """``0.300 s behind`` or ``0.150 s ahead of``."""
     return f'{abs(lag) / SECOND:.3f} s {"behind" if lag >= 0 else "ahead of"}'
+
+
+def remaining_lag(track: StampTrack, shift: TimeShift | None) -> int:
+    """Typical lag of a topic once the recording's own offset is taken out, ns."""
+    if shift is None or not track.tells:
+        return track.lag
+    knots = track.knots
+    return int(np.median(knots[:, 1] - np.interp(knots[:, 0], shift.times, shift.lags)))
 
 
 def find_shift(sensors: Mapping[str, StampTrack],

@@ -29,12 +29,14 @@ class TopicChoice:
         commands: Topics and types whose messages are labels.
         missing: Why a sensor, or ``command``, is not there, by name.
         notes: What was taken in place of what was asked for, one line each.
+        namespace: Below which the missing ones are; empty if they are not, or not all.
     """
 
     sensors: Mapping[tuple[str, str], str]
     commands: frozenset[tuple[str, str]]
     missing: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    namespace: str = ''
 
 
 def absolute(topic: str, namespace: str = '') -> str:
@@ -76,14 +78,17 @@ def choose_topics(counts: Mapping[str, Mapping[str, int]], robot: RobotSpec,
     commands, finding, more = _choose_labels(counts, robot, data)
     if finding:
         missing['command'] = finding
+    hints = {finding.partition('--namespace ')[2].partition(' ')[0]
+             for finding in missing.values()}
     return TopicChoice(sensors=sensors, commands=frozenset(commands), missing=missing,
-                       notes=(*notes, *more))
+                       notes=(*notes, *more), namespace=hints.pop() if len(hints) == 1 else '')
 
 
 def _choose_labels(counts: Mapping[str, Mapping[str, int]], robot: RobotSpec, data: DataConfig
                    ) -> tuple[list[tuple[str, str]], str, list[str]]:
     if data.label_from == 'odometry':
-        topic, kinds = absolute(data.odometry_topic, data.namespace), (ODOMETRY,)
+        topic = absolute(data.odometry_topic, data.namespace)
+        kinds: tuple[str, ...] = (ODOMETRY,)
         if robot.command.kind == 'float64_multi_array':
             return [], 'data.label_from: odometry holds a twist, expected a twist command', []
     else:
@@ -94,9 +99,8 @@ def _choose_labels(counts: Mapping[str, Mapping[str, int]], robot: RobotSpec, da
         finding = _why_missing(counts, topic, kinds)
         driven = [t for t, types in counts.items() if types.get(ODOMETRY)]
         if driven and data.label_from == 'command' and len(kinds) > 1:
-            finding += (f'; {printable(driven[0], 100)} tells how it drove: data.label_from='
-                        f'odometry (and data.odometry_topic={printable(driven[0], 100)}) '
-                        'learns that')
+            finding += ('; to learn how it drove: --set data.label_from=odometry '
+                        f'--set data.odometry_topic={printable(driven[0], 100)}')
         return [], finding, []
     notes = []
     if len(found) > 1:

@@ -104,11 +104,13 @@ def drive(seconds: float = 4.0, seed: int = 0) -> list[Row]:
         turn = random.uniform(-1, 1) if k % 10 == 0 else turn
         picture = np.full((12, 16, 3), 128, np.uint8)
         picture[:, :8] = int(128 + 100 * turn)
+        picture[-1, -1] = k % 256  # what repeats while the robot moves is frozen
         rows.append((now - 1000, '/cmd_vel', twist(0.3, 2.0 * turn)))
         rows.append((now, '/camera/image_raw', image(now, picture)))
     for k in range(int(seconds * 60)):
         now = START + int(k * 1e9 / 60) + 200
-        rows.append((now, '/imu', imu(now, random.normal(size=3), random.normal(size=3))))
+        rows.append((now, '/imu', imu(now, random.normal(size=3),
+                                      random.normal(size=3) + (0, 0, 9.81))))
     for k in range(int(seconds * 10)):
         now = START + int(k * 1e8) + 300
         rows.append((now, '/scan', scan(now, random.uniform(1, 7, 8))))
