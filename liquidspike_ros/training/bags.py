@@ -12,13 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..robot import AudioSpec, CommandSpec, RobotSpec
+from ..sensing.converters import CONVERTERS
 from ..sensing.stream import MOTION
 from .bag_metadata import NAME, RecordedQos
 from .configuration import DataConfig
 from .message_types import MessageTypes
 from .printable import one_line, printable
 from .storage import is_storage, ROS1_SUFFIX, Storage, storage_files
-from .time_offset import find_shift, OTHER_CLOCK, remaining_lag, seconds, SMALL, StampTrack, TimeShift
+from .time_offset import (
+    find_shift,
+    OTHER_CLOCK,
+    remaining_lag,
+    seconds,
+    SMALL,
+    StampTrack,
+    TimeShift,
+)
 from .topic_choice import absolute, choose_topics, TopicChoice
 
 STANDING = 500_000_000  # ns
@@ -132,10 +141,13 @@ class _Scan:
     def __init__(self, storage: Storage) -> None:
         self.counts: dict[str, Counter[str]] = {}
         self.tracks: dict[str, StampTrack] = {}
-        self.elapsed = self.paused = self.pauses = 0
+        self.elapsed = self.paused = self.pauses = self.untimed = 0
         types, last = MessageTypes(storage.definitions), -1
         for message in storage.messages():
             self.counts.setdefault(message.topic, Counter())[message.type] += 1
+            if message.time <= 0:  # recorded on simulated time before /clock came
+                self.untimed += 1
+                continue
             stamp = types.stamp(message.data, message.type)
             if stamp is not None:
                 self.tracks.setdefault(message.topic, StampTrack()).add(message.time, stamp)
@@ -181,17 +193,20 @@ def scan_bag(path: str | Path, robot: RobotSpec | None = None, data: DataConfig 
         problems=tuple(problems), qos=dict(own.qos))
     if not scan.total:
         return _with(report, fatal=('no messages, expected at least one',))
-    return report if robot is None else _judge(report, robot, data, scan.tracks)
+    if robot is not None:
+        return _judge(report, robot, data, scan.tracks)
+    sensed = {topic: track for topic, track in scan.tracks.items()
+              if report.topics[topic].type in CONVERTERS}
+    shift = find_shift(sensed, {t: track for t, track in scan.tracks.items() if t not in sensed})
+    return _with(report, shift=shift, problems=(*problems, shift.line)) if shift else report
 
 
 def _told_by_storage(storage: Storage, scan: _Scan) -> list[str]:
     told = [f'damaged: {problem}' for problem in storage.damage]
-    untimed = sum(storage.untimed.values())
-    if storage.expected and scan.total + untimed < storage.expected:
-        told.append(f'{NAME} promises {storage.expected} messages, {scan.total + untimed} '
-                    'could be read')
-    if untimed:
-        told.append(f'{untimed} messages logged at time 0 left out (recorded on simulated time '
+    if storage.expected and scan.total < storage.expected:
+        told.append(f'{NAME} promises {storage.expected} messages, {scan.total} could be read')
+    if scan.untimed:
+        told.append(f'{scan.untimed} messages logged at time 0 left out of training (recorded on simulated time '
                     'before /clock came)')
     if scan.pauses:
         told.append(f'{scan.pauses} {"gap" if scan.pauses == 1 else "gaps"} without any message, '
@@ -318,7 +333,7 @@ class BagReader:
         try:
             for time, topic, kind, data in self._storage.messages():
                 sensor = choice.sensors.get((topic, kind))
-                if sensor is None and (topic, kind) not in choice.commands:
+                if time <= 0 or (sensor is None and (topic, kind) not in choice.commands):
                     continue
                 try:
                     message = self._types.decode(data, kind)
@@ -392,5 +407,17 @@ def read_events(path: str | Path, robot: RobotSpec) -> Iterator[Event]:
     return BagReader(path, robot).events()
 
 
-__all__ = ['absolute', 'BagError', 'BagReader', 'BagReport', 'command_values', 'Event',
-           'find_bags', 'lag_finding', 'read_events', 'require_usable', 'scan_bag', 'TopicReport']
+__all__ = [
+    'BagError',
+    'BagReader',
+    'BagReport',
+    'Event',
+    'TopicReport',
+    'absolute',
+    'command_values',
+    'find_bags',
+    'lag_finding',
+    'read_events',
+    'require_usable',
+    'scan_bag',
+]

@@ -25,8 +25,9 @@ from .storage import Storage, storage_files
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # What turns a recording into arrays: a cached one is made anew when any of them changes.
-READING = ('bag_metadata', 'bags', 'conversion', 'dataset', 'mcap_salvage', 'message_types',
-           'recording_facts', 'ros1_file', 'ros1_types', 'sqlite_file', 'storage', 'time_offset',
+READING = ('bag_metadata', 'bags', 'conversion', 'dataset', 'labels', 'mcap_salvage',
+           'message_types', 'recording_facts', 'replay', 'ros1_file', 'ros1_types',
+           'sqlite_file', 'storage', 'time_offset',
            'topic_choice')
 ARRAYS = ('present', 'dt', 'labels', 'weight', 'starts')
 Progress = Callable[[int, int, str, bool], None]

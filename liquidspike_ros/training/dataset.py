@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control.action import to_action
 from ..robot import RobotSpec
-from ..sensing.stream import Intake, observe
 from .bags import BagError, BagReader, BagReport
 from .configuration import DataConfig
-from .recording_facts import (
-    AudioMeter,
-    command_problems,
-    imu_facts,
-    label_problems,
-    LEAST_FRESH,
-    refusals,
-    too_rarely_fresh,
-)
+from .labels import align_labels
+from .replay import Replay, require_fresh, with_labels
 from .storage import Storage
 
 Array = NDArray[Any]
 PCM = 32768.0
-BLOCK = 256  # ticks stacked at a time: an hour's recording must not be held twice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,131 +66,22 @@ def bag_to_sequence(path: str | Path, robot: RobotSpec, data: DataConfig | None 
             more than half of its ticks.
     """
     data = data or DataConfig()
-    reader = BagReader(path, robot, report, data, storage)
-    names = list(robot.sensors)
-    values: dict[str, list[Array]] = {name: [] for name in names}
-    ticks: list[tuple[int, float, bool, list[bool]]] = []
-    intake, meter = Intake(robot), AudioMeter(robot)
-    stream = observe(meter.watch(reader.events()), robot, intake)
-    while block := list(islice(stream, BLOCK)):
-        for name in names:
-            values[name].append(pack(name, np.stack([tick.values[name] for tick in block])))
-        ticks += [(tick.stamp, tick.dt, tick.restarted, [tick.present[n] for n in names])
-                  for tick in block]
-    refused = refusals(reader, intake.synchronizer.health())
-    if not ticks:
-        why = refused.get(robot.trigger, reader.report.line.partition(': ')[2])
-        raise BagError(f'{path}: no control tick, expected at least one (trigger '
-                       f'{robot.trigger}): {why}')
-    stamps, dt, jumped, present = map(np.array, zip(*ticks, strict=True))
-    _require_fresh(path, robot, data, reader.report, present, refused)
-    labels, weight = align_labels(reader.commands, stamps, robot, data)
+    replay = Replay(BagReader(path, robot, report, data, storage), robot)
+    values: dict[str, list[Array]] = {name: [] for name in robot.sensors}
+    for block in replay.blocks():
+        for name, stored in values.items():
+            stored.append(pack(name, np.stack([tick.values[name] for tick in block])))
+    ticks = replay.ticks()
+    require_fresh(path, robot, data, ticks.facts)
+    labels, weight = align_labels(replay.reader.commands, ticks.stamps, robot, data)
     if not weight.any():
-        raise BagError(f'{path}: none of {len(stamps)} ticks has a command on '
+        raise BagError(f'{path}: none of {len(weight)} ticks has a command on '
                        f'{robot.command.topic} at most {data.label_max_age} s before it')
-    jumped[0] = True  # a sequence always starts from rest, as the live policy does after a jump
-    joined = {name: _join(name, values.pop(name)) for name in names}
-    facts, problems = _measured(reader, robot, data, stamps, weight)
-    if len(stamps) < LEAST_FRESH * reader.report.duration * robot.rate and robot.rate > 0:
-        problems.append(f'{len(stamps)} ticks in {reader.report.duration:.1f} s, expected '
-                        f'{robot.rate:g} a second: {robot.trigger} makes them')
-    more, doubts = _imu_measured(joined, robot, present, labels, weight)
-    shares = {name: round(float(share), 4) for name, share in
-              zip(names, present.mean(axis=0), strict=True)}
+    facts = with_labels(ticks.facts, replay, ticks, labels, weight, data)
     return Episode(
-        name=str(path), values=joined, present=present, dt=dt.astype(np.float32), labels=labels,
-        weight=weight, starts=np.flatnonzero(jumped), facts={
-            'ticks': len(weight), 'labelled': int(weight.sum()), 'fresh': shares,
-            'refused': refused, 'audio_rate': meter.rates(), **facts, **more,
-            'problems': [*reader.report.problems,
-                         *(f'{name}: {why}' for name, why in refused.items()),
-                         *problems, *doubts, *meter.problems()]})
-
-
-def _require_fresh(path: str | Path, robot: RobotSpec, data: DataConfig, report: BagReport,
-                   present: Array, refused: Mapping[str, str]) -> None:
-    """Refuse a recording at most of whose ticks an enabled sensor would be masked.
-
-    Raises:
-        BagError: With the sensor, the share, the reason and the setting that allows it.
-    """
-    for index, name in enumerate(robot.sensors):
-        share = float(present[:, index].mean())
-        if share >= LEAST_FRESH or name in data.allow_missing:
-            continue
-        off = next((p.partition(': ')[2] for p in report.problems
-                    if p.startswith(f'{name}: stamps ')), '')
-        raise BagError(f'{path}: {too_rarely_fresh(name, share, refused.get(name, ""), off)}')
-
-
-def _measured(reader: BagReader, robot: RobotSpec, data: DataConfig, stamps: Array,
-              weight: Array) -> tuple[dict[str, Any], list[str]]:
-    index, young = commands_in_force(reader.commands, stamps, data)
-    ordered = sorted(reader.commands, key=lambda entry: entry[0])
-    used = np.array([ordered[i][1] for i in index[young]]).reshape(-1, robot.command.width)
-    facts, problems = label_problems(reader.commands, used, weight > 0, robot.command, data)
-    return facts, [*command_problems(reader), *problems]
-
-
-def _imu_measured(values: Mapping[str, Array], robot: RobotSpec, present: Array, labels: Array,
-                  weight: Array) -> tuple[dict[str, Any], list[str]]:
-    if 'imu' not in robot.sensors:
-        return {}, []
-    fresh = present[:, list(robot.sensors).index('imu')]
-    names, yaw = robot.command.names, None
-    if 'angular.z' in names:
-        axis = names.index('angular.z')
-        yaw = np.where(weight > 0, labels[:, axis] * robot.command.scale[axis], np.nan)[fresh]
-    return imu_facts(values['imu'][fresh], yaw)
-
-
-def align_labels(commands: Sequence[tuple[int, NDArray[np.float64]]], stamps: NDArray[np.int64],
-                 robot: RobotSpec, data: DataConfig
-                 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The command in force at each tick (zero-order hold), in model units.
-
-    A tick at ``t`` gets the last command logged at or before ``t + label_shift``, clipped to the
-    limits of the robot file: nothing beyond them could be sent.
-
-    Args:
-        commands: ``(log time ns, command [A])`` in any order.
-        stamps: Tick times ``[T]``, ns.
-        robot: For the command's scale.
-        data: ``label_shift`` and ``label_max_age``.
-
-    Returns:
-        Labels ``[T, A]`` and weights ``[T]``, 0 where no command is young enough.
-    """
-    labels = np.zeros((len(stamps), robot.command.width), np.float32)
-    weight = np.zeros(len(stamps), np.float32)
-    if not commands:
-        return labels, weight
-    index, young = commands_in_force(commands, stamps, data)
-    ordered = sorted(commands, key=lambda entry: entry[0])
-    spec = robot.command
-    actions = np.array([to_action(np.clip(value, spec.lower, spec.upper), spec)
-                        for _, value in ordered], np.float32)
-    labels[young] = actions[index[young]]
-    weight[young] = 1.0
-    return labels, weight
-
-
-def commands_in_force(commands: Sequence[tuple[int, NDArray[np.float64]]],
-                      stamps: NDArray[np.int64], data: DataConfig
-                      ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Which command is in force at each tick.
-
-    Returns:
-        Its index among the commands in time order ``[T]`` (of a tie, the later), and whether it
-        is young enough to be a label ``[T]``.
-    """
-    times = np.sort(np.array([time for time, _ in commands], np.int64))
-    wanted = stamps + round(data.label_shift * 1e9)
-    index = np.searchsorted(times, wanted, side='right') - 1
-    if not len(times):
-        return index, np.zeros(len(stamps), np.bool_)
-    young = (index >= 0) & (wanted - times[index] <= round(data.label_max_age * 1e9))
-    return index, young
+        name=str(path), values={name: _join(name, values.pop(name)) for name in robot.sensors},
+        present=ticks.present, dt=ticks.dt, labels=labels, weight=weight, starts=ticks.starts,
+        facts=facts)
 
 
 def pack(name: str, values: Array) -> Array:

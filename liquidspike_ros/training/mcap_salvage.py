@@ -18,7 +18,7 @@ from zlib import crc32
 from .bag_metadata import parse_qos, RecordedQos
 from .decompression import decompress
 from .printable import one_line, printable
-from .ros1_types import ros2_name, Ros1Types
+from .ros1_types import Ros1Types, ros2_name
 
 MAGIC = b'\x89MCAP0\r\n'
 SCHEMA, CHANNEL, MESSAGE, CHUNK, DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F

@@ -146,18 +146,17 @@ def label_problems(commands: Sequence[tuple[int, Array]], used: Array, labelled:
     return facts, problems
 
 
-def imu_facts(values: Array, yaw: Array | None) -> tuple[dict[str, Any], list[str]]:
+def imu_facts(means: Array, yaw: Array | None) -> tuple[dict[str, Any], list[str]]:
     """Gravity and turning as an IMU tells them.
 
     Args:
-        values: Angular velocity and acceleration at the fresh ticks ``[T, 6, W]``.
+        means: Mean angular velocity and acceleration at the fresh ticks ``[T, 6]``.
         yaw: Commanded yaw rate at the same ticks, rad/s, NaN where unknown ``[T]``; None if the
             robot has none.
     """
-    if len(values) < 10:
+    if len(means) < 10:
         return {}, []
-    means = values.mean(axis=2, dtype=np.float64)
-    gravity = means[:, 3:].mean(axis=0)
+    gravity = means[:, 3:].mean(axis=0, dtype=np.float64)
     size = float(np.linalg.norm(gravity))
     facts: dict[str, Any] = {'gravity': [round(float(g), 3) for g in gravity]}
     problems = []

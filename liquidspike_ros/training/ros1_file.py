@@ -11,7 +11,7 @@ from .bag_metadata import RecordedQos
 from .decompression import decompress
 from .mcap_salvage import RawMessage
 from .printable import one_line, printable
-from .ros1_types import ros2_name, Ros1Types
+from .ros1_types import Ros1Types, ros2_name
 
 MAGIC = b'#ROSBAG V'
 

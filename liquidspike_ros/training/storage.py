@@ -7,7 +7,6 @@ its content asks for and not as ``metadata.yaml`` says; the two are compared, an
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 import heapq
 from pathlib import Path
@@ -52,8 +51,6 @@ class Storage:
         qos: How the publishers offered each topic, by topic; filled while reading.
         problems: Where the recording is not as ``metadata.yaml`` says, one line each.
         damage: Why data had to be given up, one line each; complete when all was read.
-        untimed: Messages of log time 0, which are left out: recorded on simulated time before
-            ``/clock`` came.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,7 +58,6 @@ class Storage:
         self.topics: dict[str, str] = {}
         self.definitions: dict[str, tuple[str, str]] = {}
         self.qos: dict[str, tuple[RecordedQos, ...]] = {}
-        self.untimed: Counter[str] = Counter()
         self._files: list[StorageFile] | None = None
         self._spans: list[tuple[int, int]] = []
         self._metadata = BagMetadata()
@@ -103,13 +99,9 @@ class Storage:
         Files whose times overlap are merged; the others are read one after the other.
         """
         self._open()
-        self.untimed.clear()
         for group in self._groups():
             for message in heapq.merge(*(file.messages() for file in group),
                                        key=lambda message: message.time):
-                if message.time <= 0:
-                    self.untimed[message.topic] += 1
-                    continue
                 if message.topic not in self.topics:  # its definition is wanted at once
                     for file in group:
                         self._learn(file)

@@ -95,7 +95,7 @@ class TimeShift:
         return time - low - (high - low) * (time - begin) // max(end - begin, 1)
 
     def follower(self) -> Callable[[int], int]:
-        """As ``__call__``, for times in order: jitter of the lags never makes the result go back."""
+        """As ``__call__``, for times in order: jitter never makes the result go back."""
         last = -1
 
         def follow(time: int) -> int:

@@ -9,11 +9,12 @@ import pytest
 
 from liquidspike_ros.control.action import to_command
 from liquidspike_ros.sensing.stream import observe
-from liquidspike_ros.training import dataset as dataset_module
+from liquidspike_ros.training import replay as replay_module
 from liquidspike_ros.training.bags import BagError, read_events
 from liquidspike_ros.training.configuration import DataConfig
 from liquidspike_ros.training.conversion import convert, Dataset, load_episode
-from liquidspike_ros.training.dataset import align_labels, bag_to_sequence, pack, unpack
+from liquidspike_ros.training.dataset import bag_to_sequence, pack, unpack
+from liquidspike_ros.training.labels import align_labels
 
 MS = 1_000_000
 
@@ -69,7 +70,7 @@ def test_sequence_holds_exactly_the_observations(make_bag, robot):
 def test_blocks_join_without_a_seam(make_bag, robot, monkeypatch):
     bag = make_bag(seconds=4)
     whole = bag_to_sequence(bag, robot)
-    monkeypatch.setattr(dataset_module, 'BLOCK', 7)
+    monkeypatch.setattr(replay_module, 'BLOCK', 7)
     parts = bag_to_sequence(bag, robot)
     assert len(parts) == len(whole) == 60
     for name in robot.sensors:
