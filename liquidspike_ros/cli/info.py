@@ -3,6 +3,7 @@
 Examples:
   liquidspike info models/beacon
   liquidspike info bags/episode_0003
+  liquidspike info bags --robot my_robot.yaml --namespace tb1
   liquidspike info config/robots/beacon.yaml
 """
 
@@ -12,7 +13,16 @@ import argparse
 from pathlib import Path
 
 from ..share import shared_file
-from .options import add_robot, read_robot
+from .options import add_data, add_robot, data_settings, read_robot
+from .recordings import (
+    describe_briefly,
+    describe_survey,
+    describe_topics,
+    Progress,
+    summarise,
+    verdict,
+)
+from .train import setting
 
 SUMMARY = 'describe a checkpoint, a recording or a robot file'
 
@@ -22,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('path', metavar='PATH', type=Path,
                         help='checkpoint folder, recording, or robot file')
     add_robot(parser)
+    add_data(parser)
+    parser.add_argument('--set', metavar='KEY=VALUE', dest='settings', action='append', default=[],
+                        type=setting, help='any setting of the training file; may be repeated')
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -78,14 +91,26 @@ def describe_robot(path: Path) -> list[str]:
 
 
 def describe_recordings(path: Path, arguments: argparse.Namespace) -> int:
-    """Recordings, judged as training would."""
-    from ..training.bags import find_bags, scan_bag
+    """Recordings, judged as training would; one in full, several briefly and summed up."""
+    from ..training.bags import find_bags
+    from ..training.configuration import load_train_config
+    from ..training.survey import survey_bag
 
     robot = read_robot(arguments)
-    reports = [scan_bag(bag, robot) for bag in find_bags([path])]
-    for report in reports:
-        print(report.line)
-        if len(reports) == 1:
-            for topic, found in report.topics.items():
-                print(f'  {topic:24} {found.type:32} {found.count:7}')
-    return 0 if any(report.usable for report in reports) else 1
+    data = data_settings(load_train_config(shared_file(arguments.config)), arguments).override(
+        dict(arguments.settings)).data
+    bags = find_bags([path])
+    surveys = []
+    for bag in bags:
+        survey = survey_bag(bag, robot, data, Progress)
+        surveys.append(survey)
+        if len(bags) > 1:
+            print('\n'.join(describe_briefly(survey)), flush=True)
+            continue
+        lines = [verdict(survey), *describe_topics(survey.report),
+                 *describe_survey(survey, robot, data),
+                 *(f'  ! {problem}' for problem in survey.problems)]
+        print('\n'.join(lines))
+    if len(bags) > 1:
+        print('\n'.join(summarise(surveys, robot, data)))
+    return 0 if any(not survey.unused for survey in surveys) else 1

@@ -16,6 +16,8 @@ from ..sensing.converters import CONVERTERS
 from ..sensing.stream import MOTION
 from .bag_metadata import NAME, RecordedQos
 from .configuration import DataConfig
+from .mcap_salvage import RawMessage
+from .message_samples import can_describe, describe_message
 from .message_types import MessageTypes
 from .printable import one_line, printable
 from .storage import is_storage, ROS1_SUFFIX, Storage, storage_files
@@ -52,9 +54,17 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class TopicReport:
-    """Readable messages of one topic by interface type: recordings may hold several of a name."""
+    """One topic of a recording.
+
+    Attributes:
+        types: Readable messages by interface type: a topic may hold several.
+        rate: Messages per second while they came; 0 for fewer than two.
+        gap: Longest time between two of them, s.
+    """
 
     types: Mapping[str, int]
+    rate: float = 0.0
+    gap: float = 0.0
 
     @property
     def type(self) -> str:
@@ -82,6 +92,7 @@ class BagReport:
         shift: Moves log times onto the stamps; None where they agree.
         lags: How far the stamps of each sensor lie behind, once moved, ns.
         qos: How the publishers offered each topic.
+        samples: The first message of each topic in words, where its type is known.
     """
 
     path: Path
@@ -94,6 +105,7 @@ class BagReport:
     shift: TimeShift | None = None
     lags: Mapping[str, int] = field(default_factory=dict)
     qos: Mapping[str, tuple[RecordedQos, ...]] = field(default_factory=dict)
+    samples: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:
@@ -135,12 +147,44 @@ def _holds_storage(path: Path) -> bool:
     return (path / NAME).exists() or bool(storage_files(path))
 
 
+class _Pace:
+    """When the messages of one topic came."""
+
+    def __init__(self, time: int) -> None:
+        self._first = self._last = time
+        self._count, self._longest = 1, 0
+
+    def add(self, time: int) -> None:
+        self._longest = max(self._longest, time - self._last)
+        self._last, self._count = time, self._count + 1
+
+    @property
+    def gap(self) -> float:
+        return self._longest / 1e9
+
+    @property
+    def rate(self) -> float:
+        elapsed = (self._last - self._first) / 1e9
+        return (self._count - 1) / elapsed if elapsed > 0 else 0.0
+
+
+def _sample(types: MessageTypes, message: RawMessage) -> str:
+    if not can_describe(message.type):
+        return ''
+    try:
+        return describe_message(types.decode(message.data, message.type), message.type)
+    except Exception as error:  # a broken payload may fail anywhere in the decoder
+        return f'cannot be decoded ({one_line(error)})'
+
+
 class _Scan:
     """One pass over the raw messages: counts, recorded time, and how stamps lie to log times."""
 
     def __init__(self, storage: Storage) -> None:
         self.counts: dict[str, Counter[str]] = {}
         self.tracks: dict[str, StampTrack] = {}
+        self.paces: dict[str, _Pace] = {}
+        self.samples: dict[str, str] = {}
         self.elapsed = self.paused = self.pauses = self.untimed = 0
         types, last = MessageTypes(storage.definitions), -1
         for message in storage.messages():
@@ -148,6 +192,11 @@ class _Scan:
             if message.time <= 0:  # recorded on simulated time before /clock came
                 self.untimed += 1
                 continue
+            if message.topic in self.paces:
+                self.paces[message.topic].add(message.time)
+            else:
+                self.paces[message.topic] = _Pace(message.time)
+                self.samples[message.topic] = _sample(types, message)
             stamp = types.stamp(message.data, message.type)
             if stamp is not None:
                 self.tracks.setdefault(message.topic, StampTrack()).add(message.time, stamp)
@@ -188,9 +237,10 @@ def scan_bag(path: str | Path, robot: RobotSpec | None = None, data: DataConfig 
     counts = {**{topic: Counter({kind: 0}) for topic, kind in own.topics.items()}, **scan.counts}
     problems = [*own.problems, *_told_by_storage(own, scan)]
     report = BagReport(
-        path=path, topics={topic: TopicReport(dict(kinds)) for topic, kinds in sorted(
+        path=path, topics={topic: _topic(kinds, scan.paces.get(topic)) for topic, kinds in sorted(
             counts.items())}, duration=scan.elapsed / 1e9, damaged=bool(own.damage),
-        problems=tuple(problems), qos=dict(own.qos))
+        problems=tuple(problems), qos=dict(own.qos),
+        samples={topic: sample for topic, sample in scan.samples.items() if sample})
     if not scan.total:
         return _with(report, fatal=('no messages, expected at least one',))
     if robot is not None:
@@ -201,13 +251,17 @@ def scan_bag(path: str | Path, robot: RobotSpec | None = None, data: DataConfig 
     return _with(report, shift=shift, problems=(*problems, shift.line)) if shift else report
 
 
+def _topic(kinds: Mapping[str, int], pace: _Pace | None) -> TopicReport:
+    return TopicReport(dict(kinds), *((pace.rate, pace.gap) if pace else ()))
+
+
 def _told_by_storage(storage: Storage, scan: _Scan) -> list[str]:
     told = [f'damaged: {problem}' for problem in storage.damage]
     if storage.expected and scan.total < storage.expected:
         told.append(f'{NAME} promises {storage.expected} messages, {scan.total} could be read')
     if scan.untimed:
-        told.append(f'{scan.untimed} messages logged at time 0 left out of training (recorded on simulated time '
-                    'before /clock came)')
+        told.append(f'{scan.untimed} messages logged at time 0 left out of training (recorded on '
+                    'simulated time before /clock came)')
     if scan.pauses:
         told.append(f'{scan.pauses} {"gap" if scan.pauses == 1 else "gaps"} without any message, '
                     f'{scan.paused / 1e9:.1f} s, skipped')

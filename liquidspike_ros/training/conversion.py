@@ -21,6 +21,7 @@ from .bags import BagError, BagReport, find_bags, require_usable, scan_bag
 from .configuration import DataConfig
 from .dataset import Array, bag_to_sequence, Episode
 from .printable import printable
+from .recording_facts import disagreements
 from .storage import Storage, storage_files
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -78,11 +79,15 @@ class Dataset:
         require_usable([BagReport(path=bag, fatal=(r.fatal,) if r.fatal else ())
                         for bag, r in zip(bags, self.results, strict=True)])
         self.episodes = [load_episode(r.folder) for r in self.results if r.folder]
+        self.disagreements = disagreements({e.name: e.facts for e in self.episodes})
+        for line in self.disagreements:
+            if progress:
+                progress(len(bags), len(bags), line, True)
 
     @property
     def findings(self) -> list[str]:
-        """One line for every recording that has a problem."""
-        return [result.line for result in self.results if result.problem]
+        """One line for every recording that has a problem, and for what recordings tell apart."""
+        return [*(result.line for result in self.results if result.problem), *self.disagreements]
 
     def split(self, share: float, seed: int) -> tuple[list[Episode], list[Episode]]:
         """Split by recording into training and validation episodes, the same for the same seed."""

@@ -8,6 +8,7 @@ microphones can be what the robot file says.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -137,12 +138,12 @@ def label_problems(commands: Sequence[tuple[int, Array]], used: Array, labelled:
     if len(used):
         facts['range'] = {name: [round(float(used[:, i].min()), 4), round(float(
             used[:, i].max()), 4)] for i, name in enumerate(spec.names)}
-    if labelled.mean() < 0.9:
+    if commands and labelled.mean() < 0.9:
         times = np.sort(np.array([time for time, _ in commands], np.int64))
-        gap = float(np.median(np.diff(times))) / 1e9 if len(times) > 1 else float('inf')
+        often = f' (one every {np.median(np.diff(times)) / 1e9:.2g} s)' if len(times) > 1 else ''
         problems.append(f'labels: {int(labelled.sum())} of {len(labelled)} ticks have a command at '
-                        f'most {data.label_max_age:g} s old (one every {gap:.2g} s); '
-                        'data.label_max_age holds a command for longer')
+                        f'most {data.label_max_age:g} s old{often}; data.label_max_age holds a '
+                        'command for longer')
     return facts, problems
 
 
@@ -195,3 +196,23 @@ def too_rarely_fresh(name: str, share: float, refused: str, lag: str) -> str:
     why = '; '.join(part for part in (lag, refused) if part) or 'too few messages'
     return (f'{name}: fresh at {share:.0%} of the ticks, expected {LEAST_FRESH:.0%}: {why}; to '
             f'use it all the same: --allow-missing {name}')
+
+
+def disagreements(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What recordings of one robot tell differently, one line each.
+
+    Args:
+        facts: Facts by recording.
+    """
+    signs: dict[bool, list[str]] = {}
+    for name, found in facts.items():
+        gravity = found.get('gravity')
+        if gravity and abs(gravity[2]) > 0.7 * float(np.linalg.norm(gravity)):
+            signs.setdefault(gravity[2] > 0, []).append(name)
+    if len(signs) < 2:
+        return []
+    _, few = min(signs.items(), key=lambda entry: (len(entry[1]), entry[0]))
+    names = ', '.join(printable(Path(name).name, 60) for name in few[:4])
+    return [f'imu: gravity points the other way in {len(few)} of '
+            f'{sum(map(len, signs.values()))} recordings ({names}'
+            f'{", …" if len(few) > 4 else ""}): mounted upside down, or other axes']
