@@ -60,7 +60,8 @@ class Ros1File:
                     count += 1
                     yield RawMessage(time, connection.topic, kind, data)
         except Exception as error:  # every storage and compression has its own errors
-            self._note(f'{one_line(error)} after {count} messages')
+            remedy = ' (rosbag reindex mends it)' if 'index' in str(error) else ''
+            self._note(f'{one_line(error)} after {count} messages{remedy}')
         if failed:
             self._note(f'{failed} messages do not fit their definition')
 

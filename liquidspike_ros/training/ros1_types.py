@@ -31,7 +31,8 @@ class Ros1Types:
         """
         name = ros2_name(kind)
         try:
-            store = self._store = self._store or get_typestore(Stores.ROS1_NOETIC)
+            # ROS 2's definitions: the converter itself drops what ROS 1 has more in a header.
+            store = self._store = self._store or get_typestore(Stores.ROS2_KILTED)
             if name not in store.types and definition:
                 found = get_types_from_msg(definition, name)
                 store.register({k: v for k, v in found.items() if k not in store.types})
