@@ -25,11 +25,6 @@ from .recording_facts import disagreements
 from .storage import Storage, storage_files
 
 PACKAGE = Path(__file__).resolve().parent.parent
-# What turns a recording into arrays: a cached one is made anew when any of them changes.
-READING = ('bag_metadata', 'bags', 'conversion', 'dataset', 'labels', 'mcap_salvage',
-           'message_types', 'recording_facts', 'replay', 'ros1_file', 'ros1_types',
-           'sqlite_file', 'storage', 'time_offset',
-           'topic_choice')
 ARRAYS = ('present', 'dt', 'labels', 'weight', 'starts')
 Progress = Callable[[int, int, str, bool], None]
 
@@ -160,7 +155,8 @@ def _unused(bag: Path, text: str) -> Converted:
 def _key(bag: Path, robot: RobotSpec, data: DataConfig) -> str:
     """Changes with the recording, the robot, the label settings and the converting code."""
     digest = hashlib.sha256()
-    for file in storage_files(bag) if bag.exists() else []:
+    files = sorted(bag.iterdir()) if bag.is_dir() else storage_files(bag)
+    for file in (file for file in files if file.is_file()):
         status = file.stat()
         digest.update(f'{file.resolve()} {status.st_size} {status.st_mtime_ns}\n'.encode())
     labels = (data.label_shift, data.label_max_age, data.label_from, data.odometry_topic,
@@ -168,7 +164,7 @@ def _key(bag: Path, robot: RobotSpec, data: DataConfig) -> str:
     digest.update(json.dumps([robot.to_dict(), labels], sort_keys=True).encode())
     sources = [PACKAGE / 'control' / 'action.py', PACKAGE / 'robot.py',
                *sorted((PACKAGE / 'sensing').glob('*.py')),
-               *(PACKAGE / 'training' / f'{name}.py' for name in READING)]
+               *sorted((PACKAGE / 'training').glob('*.py'))]
     for source in sources:
         digest.update(source.read_bytes())
     return f'{bag.stem}-{digest.hexdigest()[:16]}'

@@ -87,11 +87,14 @@ class TimeShift:
 
     def __call__(self, time: int) -> int:
         """The time on the clock of the stamps, ns."""
-        after = bisect_right(self.times, time)
-        if after in (0, len(self.times)):
-            return time - self.lags[max(after - 1, 0)]
+        if len(self.times) == 1:
+            return time - self.lags[0]
+        # Before the first knot and after the last, the nearest stretch goes on.
+        after = min(max(bisect_right(self.times, time), 1), len(self.times) - 1)
         begin, end = self.times[after - 1], self.times[after]
         low, high = self.lags[after - 1], self.lags[after]
+        if not begin <= time <= end and end - begin < WINDOW // 4:  # too short to tell a rate
+            return time - (low if time < begin else high)
         return time - low - (high - low) * (time - begin) // max(end - begin, 1)
 
     def follower(self) -> Callable[[int], int]:
