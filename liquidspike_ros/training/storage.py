@@ -143,7 +143,8 @@ class Storage:
             return there
         listed = [self.path / name for name in self._metadata.files]
         missing = [path for path in listed if not path.is_file()]
-        others = [path for path in there if path not in listed]
+        names = {bare_name(path) for path in listed if path not in missing}
+        others = [path for path in there if path not in listed and bare_name(path) not in names]
         if not missing:
             self.problems += [f'{printable(path.name, 100)} is not named in {NAME}: left out'
                                    for path in others]
