@@ -23,6 +23,9 @@ AUDIO_TYPES = (
     'audio_common_msgs/msg/AudioDataStamped',
 )
 COMMAND_KINDS = ('twist', 'twist_stamped', 'float64_multi_array')
+ON_STOP = ('safe', 'zero', 'hold')
+LONGEST_STOP = 2.0
+"""Longest time a STOP from full scale may take, s."""
 
 
 class RobotError(ValueError):
@@ -44,7 +47,8 @@ class SensorSpec:
         type: Interface type, e.g. ``sensor_msgs/msg/Image``.
         rate: Nominal rate, Hz.
         max_age: Age after which the newest sample is masked, s.
-        required: Whether losing this sensor stops the robot.
+        required: Whether losing this sensor stops the robot; by default, whether it sees
+            obstacles.
         max_frozen: Longest time the very same payload may repeat while the robot moves, before the
             sensor counts as frozen and is masked until it changes, s; 0 turns the check off.
     """
@@ -56,6 +60,11 @@ class SensorSpec:
     max_age: float = 0.2
     required: bool = False
     max_frozen: float = 0.5
+
+    @property
+    def sees_outside(self) -> bool:
+        """Whether it sees what the robot could run into."""
+        return False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -77,6 +86,7 @@ class CameraSpec(SensorSpec):
     topic: str = 'camera/image_raw'
     type: str = IMAGE_TYPES[0]
     rate: float = 15.0
+    required: bool = True
     width: int = 96
     height: int = 72
 
@@ -85,6 +95,11 @@ class CameraSpec(SensorSpec):
         for name in ('width', 'height'):
             value = getattr(self, name)
             _require(8 <= value <= 4096, f'sensors.camera.{name}', value, 'pixels in [8, 4096]')
+
+    @property
+    def sees_outside(self) -> bool:
+        """Whether it sees what the robot could run into."""
+        return True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -126,6 +141,7 @@ class LidarSpec(SensorSpec):
     topic: str = 'scan'
     type: str = LIDAR_TYPES[0]
     rate: float = 10.0
+    required: bool = True
     beams: int = 180
     angle_min: float = -math.pi
     angle_max: float = math.pi
@@ -144,6 +160,11 @@ class LidarSpec(SensorSpec):
                  self.range_max, f'a distance in m above range_min ({self.range_min})')
         _require(self.z_min < self.z_max, 'sensors.lidar.z_max', self.z_max,
                  f'more than z_min ({self.z_min})')
+
+    @property
+    def sees_outside(self) -> bool:
+        """Whether it sees what the robot could run into."""
+        return True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -200,8 +221,12 @@ class CommandSpec:
         names: Twist fields (``linear.x`` … ``angular.z``) or free names for a multi array.
         lower, upper: Limits, m/s or rad/s for twists.
         max_acceleration, max_deceleration: Rate limits while driving, units/s.
-        stop_deceleration: Rate limit of a STOP, units/s.
-        safe: What a STOP ends in (zeros for twists).
+        stop_deceleration: Rate limit of a STOP, units/s; from full scale it takes at most
+            ``LONGEST_STOP``.
+        safe: What a STOP ends in with ``on_stop: safe``.
+        on_stop: What a STOP does: ``safe`` goes to ``safe``, ``zero`` to zeros, ``hold`` keeps
+            sending the last command (an arm under position control must not fall to a pose). A
+            twist always ends in zeros: a base that keeps its last one drives on.
     """
 
     kind: str = 'twist'
@@ -214,10 +239,15 @@ class CommandSpec:
     max_deceleration: tuple[float, ...] = (2.5, 8.0)
     stop_deceleration: tuple[float, ...] = (10.0, 30.0)
     safe: tuple[float, ...] = (0.0, 0.0)
+    on_stop: str = 'safe'
 
     def __post_init__(self) -> None:
         _require(self.kind in COMMAND_KINDS, 'command.kind', self.kind,
                  f'one of {", ".join(COMMAND_KINDS)}')
+        _require(self.on_stop in ON_STOP, 'command.on_stop', self.on_stop,
+                 f'one of {", ".join(ON_STOP)}')
+        _require(not (self.is_twist and self.on_stop == 'hold'), 'command.on_stop', self.on_stop,
+                 f'zero for a {self.kind}: a base that holds its last twist drives on')
         width = len(self.names)
         _require(width > 0, 'command.names', self.names, 'at least one name')
         for name in ('lower', 'upper', 'max_acceleration', 'max_deceleration',
@@ -232,10 +262,29 @@ class CommandSpec:
         for name in ('max_acceleration', 'max_deceleration', 'stop_deceleration'):
             _require(all(v > 0 for v in getattr(self, name)), f'command.{name}',
                      getattr(self, name), 'numbers above 0')
-        if self.kind != 'float64_multi_array':
+        for i, (name, stop) in enumerate(zip(self.names, self.rest, strict=True)):
+            _require(self.lower[i] <= stop <= self.upper[i], f'command.lower[{i}] ({name})',
+                     self.lower[i], f'limits around {stop:g}, which a STOP ends in')
+            least = max(self.upper[i] - stop, stop - self.lower[i]) / LONGEST_STOP
+            _require(self.on_stop == 'hold' or self.stop_deceleration[i] >= least * (1 - 1e-9),
+                     f'command.stop_deceleration[{i}] ({name})', self.stop_deceleration[i],
+                     f'at least {least:.4g}, to stop from full scale within {LONGEST_STOP:g} s')
+        if self.is_twist:
             fields = {f'{part}.{axis}' for part in ('linear', 'angular') for axis in 'xyz'}
             _require(set(self.names) <= fields and len(set(self.names)) == width,
                      'command.names', self.names, 'different Twist fields such as linear.x')
+
+    @property
+    def is_twist(self) -> bool:
+        """Whether it is a velocity of a base, whose STOP is always zero."""
+        return self.kind != 'float64_multi_array'
+
+    @property
+    def rest(self) -> tuple[float, ...]:
+        """What a STOP ends in; with ``hold``, around what commands are capped."""
+        if self.is_twist or self.on_stop == 'zero':
+            return (0.0,) * len(self.names)
+        return self.safe
 
     @property
     def width(self) -> int:

@@ -13,19 +13,21 @@ Array = NDArray[np.float64]
 class RateLimiter:
     """Moves a command towards a target within acceleration limits.
 
-    "Acceleration" leads away from ``safe`` (standstill), "deceleration" towards it; a command that
-    changes sides brakes first and accelerates with the time that is left.
+    "Acceleration" leads away from rest, "deceleration" towards it; a command that changes sides
+    brakes first and accelerates with the time that is left. A robot that holds on a STOP stays
+    where it was told to go last.
     """
 
     def __init__(self, spec: CommandSpec) -> None:
-        self._safe = np.asarray(spec.safe, np.float64)
+        self._rest = np.asarray(spec.rest, np.float64)
+        self._holds = spec.on_stop == 'hold'
         self._accelerate = np.asarray(spec.max_acceleration, np.float64)
         self._decelerate = np.asarray(spec.max_deceleration, np.float64)
         self._stop = np.asarray(spec.stop_deceleration, np.float64)
 
     def drive(self, current: Array, target: Array, elapsed: float) -> Array:
         """The command ``[A]`` after ``elapsed`` seconds on the way to ``target``."""
-        here, there = current - self._safe, target - self._safe
+        here, there = current - self._rest, target - self._rest
         crosses = here * there < 0
         # Braking down to the target's distance, or to standstill where it lies on the other side.
         floor = np.where(crosses, 0.0, np.minimum(np.abs(here), np.abs(there)))
@@ -34,9 +36,15 @@ class RateLimiter:
         moved = np.where(crosses & (left == 0), np.copysign(braked, here), np.copysign(
             np.minimum(braked + self._accelerate * left, np.abs(there)), there))
         slowing = ~crosses & (np.abs(there) <= np.abs(here))
-        return self._safe + np.where(slowing, np.copysign(braked, here), moved)
+        return self._rest + np.where(slowing, np.copysign(braked, here), moved)
 
     def stop(self, current: Array, elapsed: float) -> Array:
         """The command ``[A]`` after ``elapsed`` seconds of a STOP."""
-        here = current - self._safe
-        return self._safe + np.copysign(np.maximum(np.abs(here) - self._stop * elapsed, 0.0), here)
+        if self._holds:
+            return current
+        here = current - self._rest
+        return self._rest + np.copysign(np.maximum(np.abs(here) - self._stop * elapsed, 0.0), here)
+
+    def time_to_stop(self, current: Array) -> float:
+        """How long a STOP from ``current`` takes, s."""
+        return 0.0 if self._holds else float((np.abs(current - self._rest) / self._stop).max())

@@ -3,10 +3,10 @@
 The criterion, tick by tick: from the same inputs and the same state (the one that the artefact
 carried there by itself), every output is within ``TOLERANCE`` of eager's.
 
-A tick that differs by more may be a tie: a neuron whose membrane meets its threshold to within
-rounding (see ``ties``). It counts as one only if eager, with the thresholds of neurons that stand
-that close moved by at most ``NUDGES[-1]``, gives *all* outputs of the artefact within
-``TOLERANCE``. What a hundred-thousandth of a threshold does not explain is an error.
+A tick that differs by more may hold ties: neurons whose membranes meet their threshold to within
+rounding (see ``ties``). It does only if eager, with the spikes of neurons that stand that close
+decided otherwise, gives *all* outputs of the artefact within ``TOLERANCE``. Anything else is an
+error.
 
 What both do when each carries its own state is measured too, and reported. It decides nothing:
 after a tie, two correct programs go different ways for a while.
@@ -26,10 +26,9 @@ from torch import Tensor
 
 from .flat_step import ExportError, FlatStep
 from .sequences import Tick
-from .ties import alternatives
+from .ties import explain
 
 TOLERANCE = 1e-4
-NUDGES = (1e-7, 3e-7, 1e-6, 3e-6, 1e-5)  # thresholds are 1 unless a model says otherwise
 
 Run = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 
@@ -42,7 +41,7 @@ class Agreement:
         ticks: How many were compared.
         action, state: Worst |difference| from the same state, ties explained.
         ties: Neurons that rounding put on the other side of their threshold, over all ticks.
-        nudge: Largest move of a threshold that it took to explain them.
+        nudge: How far from its threshold such a neuron was at most.
         own_action, own_state: Worst |difference| when each carries its own state.
     """
 
@@ -124,12 +123,11 @@ def _settle(
     Raises:
         ExportError: They do not explain it.
     """
-    for nudge in NUDGES:
-        for other in alternatives(step, arguments, nudge):
-            if _worst(got, other.outputs)[1] <= TOLERANCE:
-                result.ties += other.neurons
-                result.nudge = max(result.nudge, nudge)
-                return other.outputs
+    other = explain(step, arguments, got, TOLERANCE)
+    if other is not None and _worst(got, other.outputs)[1] <= TOLERANCE:
+        result.ties += other.neurons
+        result.nudge = max(result.nudge, other.distance)
+        return other.outputs
     worst, difference = _worst(got, expected)
     raise ExportError(
         f'{step.outputs[worst].name}: differs from eager by {difference:.3g} at tick {index}, '

@@ -14,7 +14,7 @@ import torch
 from .. import __version__
 from ..control.tensors import GRAVITY, INPUT_NAMES
 from ..robot import AudioSpec, CameraSpec, ImuSpec, LidarSpec, RobotSpec, SensorSpec
-from .check import Agreement, NUDGES, TOLERANCE
+from .check import Agreement, TOLERANCE
 from .flat_step import FlatStep, NEXT, Port, STATE
 
 MANIFEST = 'export.json'
@@ -85,9 +85,10 @@ def describe_agreement(agreement: Agreement) -> dict[str, Any]:
         'worst_difference_own_state': {'action': agreement.own_action,
                                        'state': agreement.own_state},
         'note': 'Against the eager model. worst_difference: each tick from the same state; ties: '
-                'neurons that rounding put on the other side of their threshold, told by moving '
-                f'it by at most {NUDGES[-1]:g}. worst_difference_own_state: each with its own '
-                'state, where one such neuron changes what follows; for information.',
+                'neurons that rounding put on the other side of their threshold; '
+                'largest_threshold_move: how far from it they were at most. '
+                'worst_difference_own_state: each with its own state, where one such neuron '
+                'changes what follows; for information.',
     }
 
 

@@ -32,7 +32,8 @@ def array(stamp: Any, entries: Iterable[DiagnosticStatus]) -> DiagnosticArray:
 
 
 def sensor_entry(node: str, hardware: str, name: str, spec: SensorSpec, finding: Finding,
-                 health: SensorHealth, rate: float, now: int) -> DiagnosticStatus:
+                 health: SensorHealth, rate: float, now: int, *, missing: str = '',
+                 waived: bool = False) -> DiagnosticStatus:
     """One sensor: does it come, is it young, what was refused and why.
 
     Args:
@@ -44,23 +45,33 @@ def sensor_entry(node: str, hardware: str, name: str, spec: SensorSpec, finding:
         health: Counters of the synchroniser.
         rate: Accepted samples per second since the last report.
         now: ROS time, ns.
+        missing: Why it is not alive, as arming says it; '' if it is, or nobody has asked.
+        waived: Whether it need not be (``safety.arm_without``).
     """
     age = (now - health.last_arrival) / 1e9 if health.last_arrival else math.inf
-    level, message = _judge(spec, finding, health, age, rate)
+    level, message = _judge(spec, finding, health, age, rate, missing)
+    if waived:
+        level, message = max(level, WARN), f'waived by safety.arm_without; {message}'
+    refused = '; '.join(f'{count} × {reason}' for reason, count in health.reasons.items())
     values = {
         'topic': finding.topic, 'type': spec.type, 'publishers': finding.usable,
-        'rate': rate, 'age': age, 'accepted': health.accepted, 'dropped': health.dropped,
+        'required': spec.required, 'waived': waived,
+        'rate': rate, 'age': age, 'lag': health.lag,
+        'accepted': health.accepted, 'dropped': health.dropped,
         'overflows': health.overflows, 'zero_stamps': health.zero_stamps,
-        'frozen': health.frozen, 'last_reason': health.last_reason,
+        'frozen': health.frozen, 'last_reason': health.last_reason, 'refused': refused,
     }
     return entry(f'{node}: {name}', hardware, level, message, values)
 
 
 def _judge(spec: SensorSpec, finding: Finding, health: SensorHealth, age: float,
-           rate: float) -> tuple[bytes, str]:
+           rate: float, missing: str) -> tuple[bytes, str]:
     lost = ERROR if spec.required else WARN
     if finding.problems:
         return ERROR, '; '.join(finding.problems)
+    if missing:
+        # Refused for its stamps, or for ever: a wrong set-up rather than a loss.
+        return (ERROR if health.dropped and not health.accepted else lost), missing
     if finding.usable == 0:
         return lost, f'{finding.topic}: no publisher, expected {spec.type}'
     refused = f', refused: {health.last_reason}' if health.last_reason else ''
@@ -73,6 +84,9 @@ def _judge(spec: SensorSpec, finding: Finding, health: SensorHealth, age: float,
         return lost, 'frozen: the same payload keeps coming, masked'
     if rate < 0.8 * spec.rate:
         return WARN, f'{rate:.1f} Hz, expected {spec.rate:g} Hz{refused}'
+    if finding.usable > 1:
+        return WARN, (f'{finding.topic}: published by {" and ".join(finding.names)}, expected '
+                      f'one; {rate:.1f} Hz')
     if health.zero_stamps:
         return WARN, f'{health.zero_stamps} stamps of zero, arrival time used instead'
     return OK, f'{rate:.1f} Hz'

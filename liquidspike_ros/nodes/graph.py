@@ -1,4 +1,4 @@
-"""What is wrong with the topics around the node: types, QoS, a second hand on the wheel."""
+"""What is wrong with the topics around the node: types, QoS, who else publishes, who listens."""
 
 from __future__ import annotations
 
@@ -12,15 +12,23 @@ from rclpy.qos import qos_check_compatible, QoSCompatibility, QoSProfile
 
 @dataclass(frozen=True)
 class Finding:
-    """State of one topic: how many usable publishers, and what is wrong with the others."""
+    """State of one topic.
+
+    Attributes:
+        topic: Its full name.
+        usable: How many endpoints at the other end fit.
+        problems: What is wrong with the others, one line each.
+        names: Full names of the nodes that fit, sorted.
+    """
 
     topic: str
     usable: int
     problems: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
     @property
     def blocked(self) -> bool:
-        """Whether somebody publishes, but nobody that we can listen to."""
+        """Whether somebody is at the other end, but nobody that fits."""
         return bool(self.problems) and self.usable == 0
 
 
@@ -34,7 +42,7 @@ def inspect_input(node: Node, topic: str, wanted: str, qos: QoSProfile) -> Findi
         qos: Profile subscribed with.
     """
     resolved = node.resolve_topic_name(topic)
-    usable, problems = 0, []
+    names, problems = [], []
     for info in node.get_publishers_info_by_topic(resolved):
         who = _full_name(info)
         if info.topic_type != wanted:
@@ -45,8 +53,42 @@ def inspect_input(node: Node, topic: str, wanted: str, qos: QoSProfile) -> Findi
             problems.append(f'{resolved}: QoS of {who} does not match, expected a publisher for '
                             f'{qos.reliability.name.lower()}: {reason.strip().rstrip(";")}')
             continue
-        usable += 1
-    return Finding(resolved, usable, tuple(problems))
+        names.append(who)
+    return Finding(resolved, len(names), tuple(problems), tuple(sorted(names)))
+
+
+def inspect_output(node: Node, topic: str, sent: str, qos: QoSProfile) -> Finding:
+    """Look at who listens to a topic that the node publishes.
+
+    Args:
+        node: Whose view of the graph.
+        topic: Topic as given to the publisher.
+        sent: Interface type published.
+        qos: Profile published with.
+    """
+    resolved = node.resolve_topic_name(topic)
+    offered = _offered(node, resolved, qos)
+    names, problems = [], []
+    for info in node.get_subscriptions_info_by_topic(resolved):
+        who = _full_name(info)
+        if info.topic_type != sent:
+            problems.append(f'{resolved}: {who} listens for {info.topic_type}, we send {sent}; '
+                            'set command.kind, or remap')
+            continue
+        compatible, reason = qos_check_compatible(offered, info.qos_profile)
+        if compatible == QoSCompatibility.ERROR:
+            problems.append(f'{resolved}: {who} asks for another QoS than ours: '
+                            f'{reason.strip().rstrip(";")}')
+            continue
+        names.append(who)
+    return Finding(resolved, len(names), tuple(problems), tuple(sorted(names)))
+
+
+def _offered(node: Node, topic: str, qos: QoSProfile) -> QoSProfile:
+    """What our publisher offers as the middleware has filled it in (an unset deadline is none)."""
+    own = _own_name(node)
+    return next((info.qos_profile for info in node.get_publishers_info_by_topic(topic)
+                 if _full_name(info) == own), qos)
 
 
 def other_publishers(node: Node, topic: str) -> list[str]:
@@ -56,8 +98,11 @@ def other_publishers(node: Node, topic: str) -> list[str]:
     """
     infos = node.get_publishers_info_by_topic(node.resolve_topic_name(topic))
     names = [_full_name(info) for info in infos]
-    own = f'{node.get_namespace().rstrip("/")}/{node.get_name()}'
-    return sorted(_without_first(names, own))
+    return sorted(_without_first(names, _own_name(node)))
+
+
+def _own_name(node: Node) -> str:
+    return f'{node.get_namespace().rstrip("/")}/{node.get_name()}'
 
 
 def _without_first(names: Iterable[str], name: str) -> list[str]:

@@ -1,8 +1,9 @@
-"""The thread that thinks: waits for a tick, steps the policy, hands the result to the gate."""
+"""The inference thread: waits for a tick, steps the policy, hands the result to the gate."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 import threading
 import time
 
@@ -15,6 +16,9 @@ from .tick_statistics import TickStatistics
 
 POLL = 0.01
 """Longest sleep between two looks at the clock, s; a sample ends it at once."""
+
+LEAVE = 0.4
+"""Longest wait for a step in progress when the node goes, s."""
 
 Report = Callable[[Observation, TickResult, Decision, 'float | None'], None]
 
@@ -55,7 +59,7 @@ class InferenceThread:
         self._ending.set()
         self._intake.wake()
         if self._thread.is_alive():
-            self._thread.join(timeout=1.0)
+            self._thread.join(timeout=LEAVE)
 
     def _run(self) -> None:
         while not self._ending.is_set():
@@ -64,8 +68,13 @@ class InferenceThread:
                 if observation is not None and not self._ending.is_set():
                     self._tick(observation)
             except Exception as error:  # out of memory, device lost …: the watchdog stops
-                self._runtime.reset()
-                self._on_error(' '.join(f'{type(error).__name__}: {error}'.split()))
+                self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        with suppress(Exception):  # a device that is gone cannot be reset either
+            self._on_error(' '.join(f'{type(error).__name__}: {error}'.split()))
+        with suppress(Exception):
+            self._runtime.reset()
 
     def _tick(self, observation: Observation) -> None:
         if self._reset.is_set():
@@ -77,8 +86,9 @@ class InferenceThread:
         busy = time.monotonic() - began
         if self._ending.is_set():
             return
-        decision = self._output.result(observation, result,
-                                       (self._now() - observation.stamp) / 1e9)
+        # ROS time may stand still meanwhile; the step took its time all the same.
+        since_tick = max((self._now() - observation.stamp) / 1e9, time.monotonic() - began)
+        decision = self._output.result(observation, result, since_tick)
         latency = self._latency(observation)
         self._statistics.tick(latency, busy)
         if report is not None:

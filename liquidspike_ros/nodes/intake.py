@@ -13,6 +13,7 @@ from ..robot import RobotSpec, SensorSpec
 from ..sensing.observation import InvalidSample, Observation
 from ..sensing.stream import Intake
 from ..sensing.synchronizer import SensorHealth
+from .clock_guard import ClockGuard
 from .messages import message_class
 from .options import SyncOptions
 from .subscribers import clear_synchronizer, make_subscriber, make_synchronizer, sensor_qos
@@ -41,7 +42,9 @@ class SensorIntake:
         self._condition = threading.Condition()
         self._intake = Intake(robot)
         self._due: int | None = None
-        self.listeners: list[Callable[[], None]] = []
+        self._guard = ClockGuard(
+            lambda: bool(getattr(node.get_clock(), 'ros_time_is_active', False)))
+        self.listeners: list[Callable[[str, float, bool], None]] = []
         self.missed = 0
         self.qos_events: dict[str, str] = {}
         self._matcher: Any = None
@@ -84,18 +87,27 @@ class SensorIntake:
         """Take one message of sensor ``name``; never raises, never waits for inference."""
         with self._condition:
             now = self._now()  # under the lock: arrival times must rise in the order of the calls
+            if self._guard.jumped(now):
+                self._intake.jump()
+                self._due = None
             self._plan(*self._intake.time(now))
             try:
                 tick = self._intake.message(now, name, self._robot.sensors[name].type, message)
             except InvalidSample:  # counted by the synchroniser, shown by the diagnostics
                 return
             except Exception as error:  # a callback that raises would end the whole node
-                self._intake.synchronizer.reject(name, f'converter failed: {error!r}')
+                self._intake.synchronizer.reject(name, f'converter failed: {error!r}', now)
                 return
             if tick is not None:
                 self._plan(tick)
+            newest = self._intake.newest
         for listener in self.listeners:
-            listener()
+            listener(name, newest.age(now), newest.frozen)
+
+    def motion(self, moving: bool) -> None:
+        """The robot is told to move, or to stand, from now on."""
+        with self._condition:
+            self._intake.motion(self._now(), moving)
 
     def _plan(self, *ticks: int) -> None:
         for tick in ticks:
@@ -135,10 +147,10 @@ class SensorIntake:
     def clock_jumped(self) -> None:
         """Forget what was made on the old time line.
 
-        The buffers are cleared by the synchroniser, which sees the jump itself and marks the next
-        observation, for the policy and the gate to start anew.
+        The next observation is marked, for the policy and the gate to start anew.
         """
         with self._condition:
+            self._intake.jump()
             self._due = None
         if self._matcher is not None:
             clear_synchronizer(self._matcher)

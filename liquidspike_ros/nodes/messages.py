@@ -18,6 +18,13 @@ COMMAND_TYPES: dict[str, type] = {
 }
 
 
+COMMAND_INTERFACES = {
+    'twist': 'geometry_msgs/msg/Twist',
+    'twist_stamped': 'geometry_msgs/msg/TwistStamped',
+    'float64_multi_array': 'std_msgs/msg/Float64MultiArray',
+}
+
+
 class MessageTypeError(ValueError):
     """An interface is not installed here; the message names it."""
 

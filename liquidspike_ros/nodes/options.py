@@ -84,10 +84,16 @@ class SafetyOptions:
         10, 'Healthy ticks after a clock jump before it drives again', limits=(0, 10_000))
     allow_other_publishers: bool = option(
         False, 'Arm although another node publishes on the command topic')
+    arm_without: tuple[str, ...] = option(
+        ('',), "Sensors that need not be alive to arm and are optional meanwhile; 'outside': "
+        "nothing has to see what the robot may run into; 'listener': nobody has to take commands",
+        live=True)
 
     def config(self) -> SafetyConfig:
         """The same for the gate."""
-        return SafetyConfig(**dataclasses.asdict(self))
+        values = dataclasses.asdict(self)
+        values['arm_without'] = tuple(name for name in self.arm_without if name)
+        return SafetyConfig(**values)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import gc
+import os
 import sys
+import threading
 import time
 from typing import Any
 
@@ -18,6 +20,8 @@ from std_srvs.srv import SetBool, Trigger
 import torch
 
 from ..control.safety import ACTIVE, Decision
+from .arming import Missing
+from .command_output import same_but_for_numbers
 from .loading import load_policy
 from .options import PolicyOptions
 from .parameters import PolicyParameters
@@ -29,6 +33,8 @@ DISCOVERY = 0.5
 """How long publishers have to be found before configure judges their types, s."""
 SETTLING = 10.0
 """How long after its start a node that starts by itself gives up over a wrong type, s."""
+FORCED_END = 3.0
+"""Time to end in an orderly way once commands are out of control, s."""
 LOOK_PERIOD = 0.2
 REPORT_PERIOD = 1.0
 
@@ -39,7 +45,7 @@ class PolicyNode(LifecycleNode):
     """Sensors in, policy, safety gate, commands out.
 
     configure loads and warms the model; activate starts inference, unarmed; ``~/arm`` lets commands
-    leave; deactivate brings the robot to a stand.
+    leave; deactivate stops the robot.
 
     Args:
         context: rclpy context.
@@ -57,6 +63,7 @@ class PolicyNode(LifecycleNode):
         self._held = False  # disarmed by hand: auto_arm keeps its hands off
         self._refusal = ''
         self._failure, self._starting = '', False
+        self._missing: dict[str, str] = {}  # by sensor, as last logged
         self._policy_parameters = PolicyParameters(
             self, lambda: self._session is not None, self._on_options)
         options = self._policy_parameters.options()
@@ -108,7 +115,8 @@ class PolicyNode(LifecycleNode):
                              precision=options.precision)
         for warning in policy.warnings:
             self.get_logger().warning(warning)
-        session = PolicySession(self, robot, options, policy, self._on_change, self._on_error)
+        session = PolicySession(self, robot, options, policy, self._on_change, self._on_error,
+                                self._on_fatal)
         native = policy.runtime.native_reason
         self.get_logger().info(
             f'{options.model}: loaded and warm on {policy.device} in '
@@ -123,7 +131,7 @@ class PolicyNode(LifecycleNode):
         return session
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to think, unarmed."""
+        """Start inference, unarmed."""
         assert self._session is not None
         self._held, self._refusal = False, ''
         # A full collection walks through all of torch for some 100 ms with the GIL in hand, which
@@ -134,7 +142,7 @@ class PolicyNode(LifecycleNode):
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Bring the robot to a stand; zero is the last command."""
+        """Stop the robot; zero is the last command."""
         assert self._session is not None
         self._session.deactivate()
         return super().on_deactivate(state)
@@ -151,7 +159,7 @@ class PolicyNode(LifecycleNode):
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured, with the robot standing."""
+        """Back to unconfigured, with the robot stopped."""
         self._drop()
         return SUCCESS
 
@@ -161,7 +169,7 @@ class PolicyNode(LifecycleNode):
             session.close()
 
     def close(self) -> None:
-        """Last words before the process ends."""
+        """Stop the robot and release everything, before the process ends."""
         self._drop()
 
     # Services and timers
@@ -191,9 +199,12 @@ class PolicyNode(LifecycleNode):
         return response
 
     def _on_look(self) -> None:
-        """Look around a few times a second while unarmed."""
+        """A few times a second: does the watchdog live, may it be armed."""
         session = self._session
-        if session is None or not session.active or session.gate.armed:
+        if session is None or not session.active:
+            return
+        session.check_watch()
+        if session.gate.armed:
             return
         if self._settling:
             self._check_wiring(session)
@@ -216,6 +227,18 @@ class PolicyNode(LifecycleNode):
 
     def _on_report(self) -> None:
         self._reports.publish(policy_diagnostics(self, self._session, self._rates))
+        if self._session is not None and self._session.active:
+            self._tell_missing(self._session.missing())
+
+    def _tell_missing(self, missing: Mapping[str, Missing]) -> None:
+        """Log which sensors went and came back, in the words of diagnostics and arming."""
+        for name, reason in ((name, str(why)) for name, why in missing.items()):
+            before = self._missing.get(name, '')
+            if reason and not same_but_for_numbers(reason, before):
+                self.get_logger().warning(f'{name}: {reason}')
+            elif before and not reason:
+                self.get_logger().info(f'{name}: alive again')
+            self._missing[name] = reason
 
     def _on_options(self, options: PolicyOptions) -> None:
         if self._session is not None:
@@ -236,6 +259,13 @@ class PolicyNode(LifecycleNode):
             self.get_logger().info(line)
         else:
             self.get_logger().warning(line)
+
+    def _on_fatal(self, text: str) -> None:
+        """Commands are out of control: end the process, by force where it does not end."""
+        self._stop(text)
+        killer = threading.Timer(FORCED_END, os._exit, (1,))
+        killer.daemon = True
+        killer.start()
 
     def _on_error(self, text: str) -> None:
         self.get_logger().error(f'inference failed: {text}', throttle_duration_sec=1.0)

@@ -7,7 +7,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 
-from ..control.safety import ACTIVE, FAULT, STOP
+from ..control.safety import ACTIVE, FAULT, LISTENER, STOP
 from ..sensing.synchronizer import SensorHealth
 from .diagnostics import array, entry, ERROR, OK, sensor_entry, STALE, WARN
 from .graph import other_publishers
@@ -42,9 +42,12 @@ def policy_diagnostics(node: Any, session: PolicySession | None, rates: SensorRa
     measured = rates.update(health)
     now = node.get_clock().now().nanoseconds
     entries = [_command(node, name, session), _inference(name, session)]
+    missing = session.missing() if session.active else {}
     for sensor, finding in session.inspect().items():
         entries.append(sensor_entry(name, robot.name, sensor, robot.sensors[sensor], finding,
-                                    health[sensor], measured[sensor], now))
+                                    health[sensor], measured[sensor], now,
+                                    missing=str(missing.get(sensor, '')),
+                                    waived=sensor in session.gate.waived))
     return array(stamp, entries)
 
 
@@ -59,9 +62,17 @@ def _command(node: Any, name: str, session: PolicySession) -> Any:
         level = ERROR
         message = (f'{node.resolve_topic_name(robot.command.topic)}: also published by '
                    f'{", ".join(others)}, expected nobody else; {message}')
+    listeners, waived = session.listeners(), sorted(session.gate.waived)
+    if LISTENER not in waived and not (listeners.usable and not listeners.problems):
+        level = ERROR
+        wrong = '; '.join(listeners.problems) or f'{listeners.topic}: nobody listens'
+        message = f'{wrong}; {message}'
+    if waived:
+        message += f' (waived by safety.arm_without: {", ".join(waived)})'
     values = {
         'state': decision.state, 'reason': decision.reason, 'armed': session.gate.armed,
-        'other_publishers': len(others),
+        'other_publishers': len(others), 'listeners': ', '.join(listeners.names),
+        'waived': ', '.join(waived),
         **{f'command.{axis}': float(value)
            for axis, value in zip(robot.command.names, decision.command, strict=True)},
     }

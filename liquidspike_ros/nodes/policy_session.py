@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import time
 from typing import Any
 
@@ -16,17 +16,19 @@ from ..control.policy_runtime import TickResult
 from ..control.safety import Decision, SafetyGate
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
+from .arming import arming_refusal, ClockFacts, Missing, why_not_alive
 from .command_output import CommandOutput
-from .graph import Finding, inspect_input, other_publishers
+from .graph import Finding, inspect_input, inspect_output, other_publishers
 from .inference import InferenceThread
 from .intake import SensorIntake
 from .introspection import introspection_json
 from .loading import LoadedPolicy
-from .messages import COMMAND_TYPES
+from .messages import COMMAND_INTERFACES, COMMAND_TYPES
 from .options import PolicyOptions
 from .subscribers import sensor_qos
 from .tick_statistics import TickStatistics
 
+COMMAND_QOS = QoSProfile(depth=1)
 _FAREWELL_TIMEOUT = Duration(seconds=0.2)
 
 
@@ -40,26 +42,45 @@ class PolicySession:
         policy: Warm policy.
         on_change: Called with (old state, decision) when the gate's state changes.
         on_error: Called with one line when inference failed.
+        on_fatal: Called with one line when commands are out of control: the process is to end.
     """
 
     def __init__(self, node: Any, robot: RobotSpec, options: PolicyOptions, policy: LoadedPolicy,
-                 on_change: Callable[[str, Decision], None], on_error: Callable[[str], None]
-                 ) -> None:
+                 on_change: Callable[[str, Decision], None], on_error: Callable[[str], None],
+                 on_fatal: Callable[[str], None]) -> None:
         self._node: Node = node
-        self._on_change, self._on_error = on_change, on_error
-        self.robot, self.options, self.policy = robot, options, policy
+        self._on_change, self._on_error, self._on_fatal = on_change, on_error, on_fatal
+        self.robot, self._options, self.policy = robot, options, policy
         self.gate = SafetyGate(robot, options.safety.config())
         self.statistics = TickStatistics()
         self.intake = SensorIntake(node, robot, options.sync, self._now)
         # Not a lifecycle publisher: those fall silent before the last zeros have left.
         self._commands: Publisher = self._node.create_publisher(
-            COMMAND_TYPES[robot.command.kind], robot.command.topic, QoSProfile(depth=1))
+            COMMAND_TYPES[robot.command.kind], robot.command.topic, COMMAND_QOS)
         self._insight: Publisher = self._node.create_publisher(String, '~/introspection', 10)
         self._output: CommandOutput | None = None
         self._inference: InferenceThread | None = None
 
     def _now(self) -> int:
         return self._node.get_clock().now().nanoseconds
+
+    @property
+    def options(self) -> PolicyOptions:
+        """Node options; live ones take effect when they are set."""
+        return self._options
+
+    @options.setter
+    def options(self, options: PolicyOptions) -> None:
+        self.gate.waive(options.safety.arm_without)
+        self._options = options
+
+    def lower_limits(self, lower: Sequence[float], upper: Sequence[float]) -> None:
+        """Narrow the limits of the command, ``[A]`` each, physical units; also while it drives.
+
+        Raises:
+            SafetyError: They reach beyond those of the robot.
+        """
+        self.gate.lower_limits(lower, upper)
 
     @property
     def active(self) -> bool:
@@ -77,7 +98,8 @@ class PolicySession:
         self.intake.reset()
         self.policy.runtime.reset()
         output = CommandOutput(self.gate, self.robot.command, self._commands.publish,
-                               lambda: self._node.get_clock().now().to_msg(), self._on_change)
+                               lambda: self._node.get_clock().now().to_msg(), self._on_change,
+                               on_motion=self.intake.motion, on_fatal=self._on_fatal)
         self._output = output
         self._inference = InferenceThread(
             self.policy.runtime, self.intake, output, now=self._now,
@@ -94,7 +116,7 @@ class PolicySession:
         return trigger if trigger in self.robot.sensors else next(iter(self.robot.sensors))
 
     def deactivate(self) -> None:
-        """Stop thinking; the robot is brought to a stand and zeros are sent for 200 ms."""
+        """Stop the robot, send zeros for 200 ms, and end inference."""
         self.intake.listeners.clear()
         if self._output is not None:
             self._output.close()  # first of all the robot stops
@@ -108,9 +130,9 @@ class PolicySession:
         """Let commands leave; returns why not, or ''."""
         if self._output is None:
             return 'node: inactive, expected active'
-        blocked = self.blocked()
-        if blocked:
-            return blocked
+        if reason := arming_refusal(self.missing(), self.listeners(), self.gate.waived,
+                                    lambda name: self.robot.sensors[name].sees_outside):
+            return reason
         others = other_publishers(self._node, self.robot.command.topic)
         refusal = self._output.arm(len(others))
         return f'{refusal} ({", ".join(others)})' if refusal and others else refusal
@@ -129,6 +151,24 @@ class PolicySession:
         """What the graph shows of each sensor's topic."""
         return {name: inspect_input(self._node, spec.topic, spec.type, sensor_qos(spec.rate))
                 for name, spec in self.robot.sensors.items()}
+
+    def missing(self) -> dict[str, Missing]:
+        """Of each enabled sensor, why it is not alive."""
+        now, clock, health = time.monotonic(), ClockFacts.of(self._node), self.intake.health()
+        return {name: why_not_alive(self.robot.sensors[name], finding, health[name],
+                                    self.gate.missing(now, name), clock)
+                for name, finding in self.inspect().items()}
+
+    def listeners(self) -> Finding:
+        """Who takes the commands."""
+        command = self.robot.command
+        return inspect_output(self._node, command.topic, COMMAND_INTERFACES[command.kind],
+                              COMMAND_QOS)
+
+    def check_watch(self) -> None:
+        """Stop the robot where nobody watches over it any more; to be called now and then."""
+        if self._output is not None:
+            self._output.check_watch()
 
     def blocked(self) -> str:
         """The first sensor topic that has publishers, but none to be used, and why; or ''."""

@@ -22,7 +22,7 @@ _NOTES = {
     'max_age': Note('Age after which the newest sample is masked, s', (0.001, 60.0)),
     'max_frozen': Note('Longest time the same payload may repeat while the robot moves, s; 0 turns '
                        'the check off', (0.0, 3600.0)),
-    'required': Note('Whether losing this sensor stops the robot'),
+    'required': Note('Whether losing this sensor stops the robot; true where it sees obstacles'),
     'width': Note('Image width the model sees, px', (8, 4096)),
     'height': Note('Image height the model sees, px', (8, 4096)),
     'imu.window': Note('IMU samples per tick after resampling', (1, 1024)),
@@ -46,8 +46,9 @@ _NOTES = {
     'upper': Note('Highest command, one per name (m/s or rad/s for twists)'),
     'max_acceleration': Note('Largest speeding up while driving, units/s'),
     'max_deceleration': Note('Largest slowing down while driving, units/s'),
-    'stop_deceleration': Note('Slowing down of a STOP, units/s'),
-    'safe': Note('Command a STOP ends in; zeros for twists'),
+    'stop_deceleration': Note('Slowing down of a STOP, units/s; from full scale at most 2 s'),
+    'safe': Note('Command a STOP ends in with on_stop: safe; a twist always ends in zeros'),
+    'on_stop': Note("What a STOP does: 'safe', 'zero' or 'hold' (keep sending the last command)"),
 }
 _SENSOR_NOTES = {
     'rate': Note('Nominal rate of the sensor, Hz', (0.1, 10_000.0)),

@@ -1,4 +1,4 @@
-"""One sensor between converter and policy: its buffer, its counters, whether its payload changes."""
+"""One sensor between converter and policy: its samples, counters, and whether it changes."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..robot import RobotSpec
+from .buffers import Entry
 from .converters import convert
 from .observation import InvalidSample, Observation
 from .schedule import TickSchedule
@@ -21,6 +22,7 @@ class Intake:
     Attributes:
         synchronizer: Takes the snapshots and counts what was refused.
         schedule: Makes the ticks.
+        newest: The sample accepted last.
     """
 
     def __init__(self, robot: RobotSpec) -> None:
@@ -28,6 +30,7 @@ class Intake:
         self._specs = robot.sensors
         self.synchronizer = Synchronizer(robot)
         self.schedule = TickSchedule(robot)
+        self.newest: Entry
 
     def time(self, now: int) -> list[int]:
         """The ticks that the clock makes by ``now``, earliest first.
@@ -54,7 +57,7 @@ class Intake:
         except InvalidSample as error:
             self.synchronizer.reject(sensor, str(error), now)
             raise
-        self.synchronizer.add(sensor, sample, now)
+        self.newest = self.synchronizer.add(sensor, sample, now)
         tick = self.schedule.on_sample(sensor, sample.stamp, now)
         if tick is not None:
             self.synchronizer.mark(tick)
@@ -63,6 +66,11 @@ class Intake:
     def motion(self, now: int, moving: bool) -> None:
         """The robot is told to move, or to stand, from ``now`` on."""
         self.synchronizer.motion(moving, now)
+
+    def jump(self) -> None:
+        """The clock jumped: what was sensed before it is forgotten."""
+        self.synchronizer.jump()
+        self.schedule.reset()
 
     def reset(self) -> None:
         """As at the start."""

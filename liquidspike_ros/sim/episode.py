@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..control.action import to_action
 from ..control.policy_runtime import TickResult
-from ..control.safety import SafetyGate
+from ..control.safety import SafetyConfig, SafetyGate
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
 from ..sensing.stream import observe
@@ -134,7 +134,7 @@ def run_episode(
     layout = episode_layout(seed, start)
     sim = Simulation(layout, seed, time_limit=limit_s)
     driver.begin(layout, seed)
-    base = _GuardedBase(sim, robot)
+    base = _GuardedBase(sim, robot, mask)
     log = _Log(directions)
     for observation in observe(_events(sim, base, robot, mask, witness), robot):
         pose = sim.pose
@@ -159,15 +159,18 @@ def run_episode(
 
 
 class _GuardedBase:
-    """The base behind the live node's safety gate, whose steady clock is the simulated one."""
+    """The base behind the live node's safety gate, whose steady clock is the simulated one.
 
-    def __init__(self, sim: Simulation, robot: RobotSpec) -> None:
+    What is masked is waived by name.
+    """
+
+    def __init__(self, sim: Simulation, robot: RobotSpec, mask: Collection[str]) -> None:
         self._sim = sim
         self._spec = robot.command
-        self._gate = SafetyGate(robot)
+        self._gate = SafetyGate(robot, SafetyConfig(arm_without=tuple(mask)))
 
-    def sensed(self, now_ns: int) -> None:
-        self._gate.on_sample(now_ns * 1e-9)
+    def sensed(self, now_ns: int, sensor: str) -> None:
+        self._gate.on_sample(now_ns * 1e-9, sensor)
 
     def drive(self, decision: Decision, observation: Observation) -> Command:
         """Pass a decision on as far as the gate lets it; returns what the base gets."""
@@ -204,8 +207,9 @@ def _events(
             if witness is not None:
                 witness.sensed(message)
             if message.topic in sensors:
-                base.sensed(message.now_ns)
-                yield message.now_ns, sensors[message.topic], message.type_name, message.msg
+                sensor = sensors[message.topic]
+                base.sensed(message.now_ns, sensor)
+                yield message.now_ns, sensor, message.type_name, message.msg
         if sim.now_ns % _WATCH_NS == 0:
             base.watch(sim.now_ns)
 

@@ -35,8 +35,14 @@ def gives(v=1.0, w=0.0, finite=True):
     return TickResult(np.array([v, w]), finite)
 
 
+def hear(gate, now, without=(), **options):
+    for name in ROBOT.sensors:
+        if name not in without:
+            gate.on_sample(now, name, **options)
+
+
 def tick(gate, now, obs=None, result=None, **options):
-    gate.on_sample(now)
+    hear(gate, now)
     return gate.on_result(now, obs or seen(), result or gives(), **options)
 
 
@@ -58,24 +64,60 @@ def test_starts_unarmed_and_publishes_nothing():
 
 
 class TestArming:
-    def test_refused_before_any_sample(self):
-        assert 'no sample from any sensor' in SafetyGate(ROBOT).arm(0.0)
+    def test_refused_before_any_sample_naming_every_sensor(self):
+        assert SafetyGate(ROBOT).arm(0.0) == (
+            'camera: no sample yet; imu: no sample yet; lidar: no sample yet; audio: no sample yet')
 
     def test_refused_before_any_result(self):
         gate = SafetyGate(ROBOT)
-        gate.on_sample(0.0)
+        hear(gate, 0.0)
         assert 'no policy result' in gate.arm(0.0)
 
     def test_refused_when_the_last_result_is_old(self):
         gate = SafetyGate(ROBOT)
         tick(gate, 0.0)
-        gate.on_sample(0.15)
+        hear(gate, 0.15)
         assert 'no policy result for 0.1 s' in gate.arm(0.15)
 
     def test_refused_while_all_sensors_are_masked(self):
         gate = SafetyGate(ROBOT)
         tick(gate, 0.0, seen(*ROBOT.sensors))
-        assert gate.arm(0.0) == 'all sensors masked'
+        assert gate.arm(0.0).startswith('camera: required sensor masked')
+
+    def test_refused_while_one_is_missing_unless_waived(self):
+        gate, tolerant = (SafetyGate(ROBOT, SafetyConfig(arm_without=names))
+                          for names in ((), ('audio',)))
+        for each in (gate, tolerant):
+            hear(each, 0.0, without=('audio',))
+            each.on_result(0.0, seen('audio'), gives())
+        assert gate.arm(0.0) == 'audio: no sample yet'
+        assert tolerant.arm(0.0) == ''
+        assert tolerant.watchdog(0.01).state == CAPPED
+
+    def test_refused_with_the_figure_of_what_is_late_or_frozen(self):
+        gate = SafetyGate(ROBOT)
+        hear(gate, 0.0)
+        hear(gate, 0.3, without=('imu', 'lidar'))
+        gate.on_sample(0.3, 'lidar', frozen=True)
+        assert gate.arm(0.3) == (
+            'imu: silent for 0.30 s, expected a sample younger than 0.1 s; '
+            'lidar: frozen: the same payload for over 0.5 s of moving')
+
+    def test_a_waiver_of_an_unknown_name_is_refused(self):
+        with pytest.raises(SafetyError, match=r"arm_without: got 'sonar', expected some of camera"):
+            SafetyGate(ROBOT, SafetyConfig(arm_without=('sonar',)))
+
+    def test_refused_where_nothing_sees_outside_unless_waived(self):
+        blind = replace(ROBOT, trigger='imu', camera=replace(ROBOT.camera, enabled=False),
+                        lidar=replace(ROBOT.lidar, enabled=False))
+        obs = replace(seen(), present={'imu': True, 'audio': True}, age={'imu': 0, 'audio': 0})
+        for names, refusal in (((), 'no enabled sensor sees'), (('outside',), '')):
+            gate = SafetyGate(blind, SafetyConfig(arm_without=names))
+            for name in blind.sensors:
+                gate.on_sample(0.0, name)
+            gate.on_result(0.0, obs, gives())
+            assert gate.arm(0.0).startswith(refusal)
+            assert gate.armed is not bool(refusal)
 
     def test_refused_with_another_publisher_unless_allowed(self):
         gate, tolerant = (SafetyGate(ROBOT, SafetyConfig(allow_other_publishers=allow))
@@ -148,6 +190,151 @@ class TestDriving:
         assert tick(gate, 0.06, seen('audio'), result).command[0] == pytest.approx(2.5)
 
 
+class TestSensorsBetweenTicks:
+    """Ages are judged whenever the watchdog looks, whatever the last tick has seen."""
+
+    def drive(self, gate, until):
+        for k in range(1, round(until / PERIOD)):
+            tick(gate, k * PERIOD)
+        return k * PERIOD
+
+    def test_a_required_sensor_that_went_is_noticed_without_a_tick(self, gate):
+        now = self.drive(gate, 1.0)
+        for step in range(1, 30):
+            hear(gate, now + step * 0.01, without=('lidar',))
+            gate._result_at = now + step * 0.01  # results go on
+            decision = gate.watchdog(now + step * 0.01)
+            if step == 10:
+                assert decision.state == ACTIVE
+            if step == 20:
+                assert (decision.command == 0).all(), 'it stands before the sensor is too old'
+        assert decision.state == STOP
+        assert decision.reason.startswith('lidar: required sensor silent for 0.29 s')
+
+    def test_optional_eyes_may_go_one_by_one_but_not_all(self):
+        robot = replace(ROBOT, camera=replace(ROBOT.camera, required=False),
+                        lidar=replace(ROBOT.lidar, required=False))
+        gate = SafetyGate(robot)
+        tick(gate, 0.0)
+        assert gate.arm(0.0) == ''
+        assert tick(gate, 0.06, seen('camera')).state == CAPPED
+        decision = tick(gate, 0.12, seen('camera', 'lidar'))
+        assert decision.state == STOP
+        assert decision.reason == 'nothing that sees outside is alive (camera, lidar)'
+        for step in range(30):
+            hear(gate, 0.2 + step / 100, without=('camera', 'lidar'))
+        assert gate.watchdog(0.5).reason == 'nothing that sees outside is alive (camera, lidar)'
+
+    def test_all_that_sees_may_be_waived_by_name(self):
+        gate = SafetyGate(ROBOT, SafetyConfig(arm_without=('camera', 'lidar')))
+        hear(gate, 0.0, without=('camera', 'lidar'))
+        gate.on_result(0.0, seen('camera', 'lidar'), gives())
+        assert gate.arm(0.0) == ''
+        assert gate.watchdog(0.01).state == CAPPED
+
+    def test_data_that_got_stale_while_the_policy_was_slow_moves_nothing(self, gate):
+        self.drive(gate, 0.5)
+        old = replace(seen(), age=dict.fromkeys(ROBOT.sensors, 0.15))
+        decision = tick(gate, 0.5, old, latency=0.06)
+        assert decision.state == STOP
+        assert 'age 0.21 s by the time of the result' in decision.reason
+
+    def test_a_constant_lag_within_the_max_age_slows_nothing_down(self, gate):
+        gate.reset()
+        for step in range(1, 300):
+            for name, every in {'camera': 6, 'imu': 1, 'lidar': 10, 'audio': 2}.items():
+                if step % every == 0:
+                    gate.on_sample(step / 100, name, 0.08)
+            if step == 20:
+                assert gate.arm(0.2) == ''
+            if step % 6 == 0:
+                decision = gate.on_result(step / 100, seen(), gives())
+            gate.watchdog(step / 100)
+        assert decision.state == ACTIVE
+        assert decision.command[0] == pytest.approx(0.6)
+
+    def test_a_waived_sensor_that_is_there_counts_as_optional(self):
+        gate = SafetyGate(ROBOT, SafetyConfig(arm_without=('lidar',)))
+        tick(gate, 0.0)
+        assert gate.arm(0.0) == ''
+        assert tick(gate, 0.06).state == ACTIVE
+        assert tick(gate, 0.12, seen('lidar')).state == CAPPED
+        gate.waive(())
+        assert tick(gate, 0.18, seen('lidar')).state == STOP
+
+
+class TestOnStop:
+    ARM = {'kind': 'float64_multi_array', 'names': ('joint',), 'lower': (-4.0,), 'upper': (4.0,),
+           'safe': (1.0,), 'max_acceleration': (100.0,), 'max_deceleration': (100.0,),
+           'stop_deceleration': (100.0,)}
+
+    def stopped(self, on_stop, **changes):
+        command = replace(ROBOT.command, **{**self.ARM, 'on_stop': on_stop, **changes})
+        gate = SafetyGate(replace(ROBOT, command=command))
+        result = TickResult(np.array([0.75]), True)
+        tick(gate, 0.0, result=result)
+        assert gate.arm(0.0) == ''
+        before = gate.watchdog(0.01)
+        for k in range(1, 10):
+            tick(gate, k * PERIOD, result=result)
+        decisions = [gate.watchdog(9 * PERIOD + 0.2 + step / 50) for step in range(20)]
+        return before, decisions[-1], gate.deactivate(2.0)
+
+    @pytest.mark.parametrize(('on_stop', 'rest'), [('safe', 1.0), ('zero', 0.0), ('hold', 3.0)])
+    def test_it_ends_where_the_robot_file_says(self, on_stop, rest):
+        _, stopped, last = self.stopped(on_stop)
+        assert stopped.state == STOP
+        assert stopped.publish
+        assert stopped.command.tolist() == last.command.tolist() == [rest]
+
+    def test_a_robot_that_holds_is_sent_nothing_before_its_first_result(self):
+        command = replace(ROBOT.command, **{**self.ARM, 'on_stop': 'hold'})
+        gate = SafetyGate(replace(ROBOT, command=command))
+        tick(gate, 0.0, result=TickResult(np.array([0.75]), True))
+        gate.arm(0.0)
+        assert not gate.watchdog(0.01).publish
+        assert not gate.watchdog(0.5).publish
+        assert not gate.deactivate(0.6).publish
+
+    def test_twists_end_in_zero_whatever_safe_says(self):
+        command = replace(ROBOT.command, safe=(0.3, 0.5))
+        gate = SafetyGate(replace(ROBOT, command=command))
+        tick(gate, 0.0)
+        gate.arm(0.0)
+        tick(gate, 0.06)
+        assert gate.watchdog(1.0).command.tolist() == [0.0, 0.0]
+        assert gate.deactivate(1.1).command.tolist() == [0.0, 0.0]
+
+
+class TestLowerLimits:
+    def test_they_hold_from_the_next_result_on(self, gate):
+        for k in range(1, 20):
+            tick(gate, k * PERIOD)
+        gate.lower_limits((-0.1, -1.0), (0.2, 1.0))
+        for k in range(20, 30):
+            command = tick(gate, k * PERIOD, result=gives(1.0, -1.0)).command
+        assert command.tolist() == pytest.approx([0.2, -1.0])
+
+    @pytest.mark.parametrize(('lower', 'upper'), [
+        ((-0.2, -2.0), (0.7, 2.0)), ((-0.3, -2.0), (0.6, 2.0)), ((0.1, -2.0), (0.6, 2.0)),
+        ((-0.2, -2.0), (math.nan, 2.0)), ((-0.2,), (0.6,))])
+    def test_they_only_go_down_and_leave_room_for_a_stop(self, gate, lower, upper):
+        with pytest.raises(SafetyError, match='command limits'):
+            gate.lower_limits(lower, upper)
+
+
+def test_a_failure_outside_the_policy_latches_at_rest(gate):
+    for k in range(1, 20):
+        tick(gate, k * PERIOD)
+    decision = gate.trip('watchdog: RuntimeError: broken')
+    assert (decision.state, decision.publish) == ('FAULT', True)
+    assert (decision.command == 0).all()
+    assert tick(gate, 20 * PERIOD).state == 'FAULT'
+    gate.disarm(21 * PERIOD)
+    tick(gate, 21 * PERIOD)
+    assert gate.arm(21 * PERIOD) == ''
+
+
 class TestStopping:
     def test_a_stop_streams_zeros_with_every_call(self, gate):
         decision = gate.watchdog(0.2)
@@ -162,12 +349,8 @@ class TestStopping:
         gate.watchdog(now + 0.09)
         assert gate.watchdog(now + 0.11).command[0] == pytest.approx(0.6 - 10 * 0.02)
 
-    def test_required_sensor_stops_and_optional_one_does_not(self):
-        robot = replace(ROBOT, lidar=replace(ROBOT.lidar, required=True))
-        gate = SafetyGate(robot)
-        tick(gate, 0.0)
-        gate.arm(0.0)
-        assert tick(gate, 0.06, seen('camera')).state == CAPPED
+    def test_required_sensor_stops_and_optional_one_does_not(self, gate):
+        assert tick(gate, 0.06, seen('imu')).state == CAPPED
         decision = tick(gate, 0.12, seen('lidar'))
         assert decision.state == STOP
         assert decision.reason.startswith('lidar: required sensor masked')

@@ -2,8 +2,9 @@
 
 One letter is one control period (1/15 s). Fed in:
 ``k`` all well, ``n`` output or state not finite, ``-`` no policy result (it hangs), ``_`` nothing
-at all (no sample either), ``o`` optional sensor masked, ``r`` required sensor masked, ``j`` clock
-jumped, ``s`` slow (this result took two periods), ``d`` disarm, ``a`` arm, ``z`` deactivate.
+at all (no sample either), ``o`` optional sensor masked, ``r`` required sensor masked, ``l`` LiDAR
+silent, ``c`` camera silent, ``w`` IMU silent, ``f`` LiDAR frozen, ``j`` clock jumped, ``s`` slow
+(this result took two periods), ``d`` disarm, ``a`` arm, ``z`` deactivate.
 
 Out, the worst state within that period:
 U unarmed, K driving, C capped, W warning, S stop, F fault.
@@ -11,18 +12,19 @@ U unarmed, K driving, C capped, W warning, S stop, F fault.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 import re
 
 import numpy as np
 import pytest
 
 from liquidspike_ros.control.action import TickResult
-from liquidspike_ros.control.safety import SafetyGate, STATES
+from liquidspike_ros.control.safety import SafetyConfig, SafetyGate, STATES
 from liquidspike_ros.robot import RobotSpec
 from liquidspike_ros.sensing.observation import Observation
 
-ROBOT = replace(RobotSpec(), lidar=replace(RobotSpec().lidar, required=True))
+ROBOT = RobotSpec()
+SILENT = {'_': tuple(ROBOT.sensors), 'l': ('lidar',), 'c': ('camera',), 'w': ('imu',)}
 PERIOD, WATCH = ROBOT.period, 0.01
 LETTERS = dict(zip(STATES, 'UKCWSF', strict=True))
 
@@ -34,8 +36,16 @@ class Played:
     reasons: list[str] = field(default_factory=list)
 
 
-def play(story: str, robot: RobotSpec = ROBOT, armed: bool = True) -> Played:
-    gate, played = SafetyGate(robot), Played()
+def hear(gate: SafetyGate, now: float, *, without: tuple[str, ...] = (), frozen: str = '') -> None:
+    for name in ROBOT.sensors:
+        if name not in without:
+            gate.on_sample(now, name, frozen=name == frozen)
+
+
+def play(story: str, robot: RobotSpec = ROBOT, armed: bool = True,
+         config: SafetyConfig | None = None) -> Played:
+    gate, played = SafetyGate(robot, config), Played()
+    heard = dict.fromkeys(robot.sensors, -PERIOD)
     names = list(robot.sensors)
 
     def note(now, decision):
@@ -55,23 +65,25 @@ def play(story: str, robot: RobotSpec = ROBOT, armed: bool = True) -> Played:
             gate.arm(now)
         if letter == '-':
             return note(now, gate.watchdog(now))
-        masked = {'o': ['audio'], 'r': ['lidar']}.get(letter, [])
+        masked = {'o': ['audio'], 'r': ['lidar'], 'f': ['lidar']}.get(letter, [])
+        masked += [n for n in names if now - heard[n] > robot.sensors[n].max_age]
         obs = Observation(stamp=0, dt=PERIOD * (2 if letter == 's' else 1), values={},
                           present={n: n not in masked for n in names},
-                          age=dict.fromkeys(names, 0.0), clock_jumped=letter == 'j')
+                          age={n: now - heard[n] for n in names}, clock_jumped=letter == 'j')
         result = TickResult(np.array([1.0, 0.0]), letter != 'n')
         return note(now, gate.on_result(now, obs, result))
 
     if armed:
-        gate.on_sample(-PERIOD)
+        hear(gate, -PERIOD)
         feed('k', -PERIOD)
         assert gate.arm(-PERIOD) == ''
     for i, letter in enumerate(story):
         start, worst = i * PERIOD, ''
         for step in range(round(PERIOD / WATCH)):
             now = start + step * WATCH
-            if letter != '_':
-                gate.on_sample(now)
+            silent = SILENT.get(letter, ())
+            hear(gate, now, without=silent, frozen='lidar' if letter == 'f' else '')
+            heard.update({n: now for n in names if n not in silent})
             first = step == 0 and letter not in '_-'
             state = feed(letter, now) if first else note(now, gate.watchdog(now))
             worst = max(worst, state, key=lambda s: 'UKCWSF'.index(s) if s else -1)
@@ -104,6 +116,16 @@ def story(*lines: str) -> pytest.param:
           'KKSSKK'),
     story('kkk___kkk',
           'KKKSSSKKK'),
+    # 4: a silent one is held to its max age (200 ms, IMU 100 ms); C: slowing down before that
+    story('kkkllllkk',
+          'KKKKCCSKK'),
+    story('kkkcccckk',
+          'KKKKCCSKK'),
+    story('kkkwwwwkk',
+          'KKKKKCCKK'),
+    # 4: frozen is masked
+    story('kkkffkk',
+          'KKKSSKK'),
     # 6: after a clock jump ten healthy ticks in a row
     story('kkj' + 'k' * 12,
           'KKS' + 'S' * 9 + 'KKK'),
@@ -166,7 +188,7 @@ def test_all_sensors_cut_while_the_policy_keeps_ticking_on_held_data():
     for step in range(200):
         now = step * WATCH
         if now <= 1.0:
-            gate.on_sample(now)
+            hear(gate, now)
         decision = gate.watchdog(now)
         if step % 7 == 0:
             decision = gate.on_result(now, obs, TickResult(np.array([1.0, 0.0]), True))
@@ -201,7 +223,7 @@ def test_row_3_who_cannot_keep_up_is_not_armed():
 def test_row_7_a_second_publisher_bars_arming():
     gate = SafetyGate(ROBOT)
     names = list(ROBOT.sensors)
-    gate.on_sample(0.0)
+    hear(gate, 0.0)
     gate.on_result(0.0, Observation(stamp=0, dt=PERIOD, values={}, age=dict.fromkeys(names, 0.0),
                                     present=dict.fromkeys(names, True)),
                    TickResult(np.zeros(2), True))
@@ -224,7 +246,7 @@ def test_time_going_backwards_harms_nothing():
     result = TickResult(np.array([1.0, 0.0]), True)
     speed = 0.0
     for now in (0.0, 0.05, 0.1, 0.02, 0.0, -5.0, -4.99):
-        gate.on_sample(now)
+        hear(gate, now)
         decision = gate.on_result(now, obs, result)
         gate.arm(now)
         assert decision.command[0] - speed <= 0.1 * 1.5 + 1e-9

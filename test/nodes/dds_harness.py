@@ -18,10 +18,12 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Twist
 import numpy as np
+from rcl_interfaces.srv import SetParameters
 import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, Imu, LaserScan
@@ -168,6 +170,14 @@ def call(node: Node, kind: Any, name: str, request: Any, timeout: float = PATIEN
         node.destroy_client(client)
 
 
+def set_parameter(node: Node, name: str, value: Any) -> None:
+    """Set a parameter of the policy node; fails with its reason."""
+    message = Parameter(name, value=value).to_parameter_msg()
+    response = call(node, SetParameters, '/policy/set_parameters',
+                    SetParameters.Request(parameters=[message]))
+    assert response.results[0].successful, response.results[0].reason
+
+
 def arm(node: Node, value: bool = True) -> Any:
     """Ask the policy node to arm or disarm; its response."""
     return call(node, SetBool, '/policy/arm', SetBool.Request(data=value))
@@ -175,7 +185,17 @@ def arm(node: Node, value: bool = True) -> Any:
 
 def arm_when_ready(node: Node) -> None:
     """Arm as soon as the policy node takes it."""
-    wait_for(lambda: arm(node).success, 'the policy to take the arm')
+    refusals: list[str] = []
+
+    def taken() -> bool:
+        answer = arm(node)
+        refusals.append(answer.message)
+        return answer.success
+
+    try:
+        wait_for(taken, 'the policy to take the arm')
+    except AssertionError as error:
+        raise AssertionError(f'{error}; it said {refusals[-1:]}') from None
 
 
 @dataclass(frozen=True)
@@ -198,6 +218,7 @@ class FakeRobot:
         enabled: Sensors that publish; take one out to cut it.
         commands: The newest commands.
         sent: Steady time of the last sample of any sensor, s.
+        last: The same of each sensor.
     """
 
     RATES = {'imu': 200, 'camera': 15, 'lidar': 10, 'audio': 50}
@@ -207,6 +228,7 @@ class FakeRobot:
         self.enabled = set(self.RATES)
         self.commands: deque[Command] = deque(maxlen=10_000)
         self.sent = 0.0
+        self.last: dict[str, float] = {}
         self.offset_ns = 0
         self.on_step: Callable[[], None] = lambda: None
         self._rng = np.random.default_rng(5)
@@ -243,7 +265,7 @@ class FakeRobot:
         clock = time.time_ns() + self.offset_ns
         message = getattr(self, f'_{name}')(clock if stamp is None else stamp)
         self._publishers[name].publish(message)
-        self.sent = time.monotonic()
+        self.sent = self.last[name] = time.monotonic()
 
     def _stamp(self, message: Any, stamp: int) -> Any:
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, 10**9)

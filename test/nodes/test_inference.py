@@ -66,12 +66,16 @@ class Rig:
                                     lambda old, decision: None)
         self.statistics = TickStatistics()
         self.thread = InferenceThread(
-            self.policy, SteadyIntake(self.output.sample), self.output,  # type: ignore[arg-type]
+            self.policy, SteadyIntake(self.hear), self.output,  # type: ignore[arg-type]
             now=time.time_ns, trigger='camera', statistics=self.statistics,
             report=lambda: None, on_error=self.errors.append)
         self.output.start()
         self.thread.start()
         self._alive = threading.Event()
+
+    def hear(self) -> None:
+        for sensor in SENSORS:
+            self.output.sample(sensor, 0.0, False)
 
     def drive(self) -> None:
         wait_until(lambda: self.output.arm(0) == '')

@@ -105,12 +105,12 @@ def test_a_broken_message_is_counted_and_never_raises(bench: Any) -> None:
 
 
 def test_only_accepted_samples_are_a_sign_of_life(bench: Any) -> None:
-    calls: list[None] = []
-    bench.intake.listeners.append(lambda: calls.append(None))
+    heard: list[tuple[str, float, bool]] = []
+    bench.intake.listeners.append(lambda *sample: heard.append(sample))
     bench.give('camera', step=1)
-    assert not calls
+    assert not heard
     bench.give('camera')
-    assert len(calls) == 1
+    assert heard == [('camera', 0.0, False)]
 
 
 def test_after_a_jump_back_the_old_tick_is_gone_and_the_next_one_says_so(bench: Any) -> None:
