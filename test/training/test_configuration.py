@@ -24,6 +24,13 @@ def test_dotted_overrides():
     assert config.data == load_train_config(SHIPPED).data
 
 
+def test_an_empty_name_stands_for_an_empty_list():
+    """A ROS parameter cannot be an empty list."""
+    assert load_train_config(SHIPPED).data.allow_missing == ()
+    data = TrainConfig().override({'data.allow_missing': ['', 'audio']}).data
+    assert data.allow_missing == ('audio',)
+
+
 @pytest.mark.parametrize(('key', 'value', 'text'), [
     ('optimiser.epochs', 0, 'optimiser.epochs: got 0, expected at least 1'),
     ('optimiser.epochs', 'many', "optimiser.epochs: got 'many', expected int"),
@@ -37,6 +44,10 @@ def test_dotted_overrides():
     ('loss.weights', [1.0, 'x'], r'loss.weights\[1\]: got'),
     ('loss.weights', [-1.0], 'loss.weights: got'),
     ('seed', -1, 'seed: got -1'),
+    ('data.allow_missing', ['audio', 'nose'], "data.allow_missing: got 'nose', expected one of"),
+    ('data.allow_missing', 'audio', "data.allow_missing: got 'audio', expected a list"),
+    ('data.label_from', 'wishes', 'data.label_from: got .* expected command or odometry'),
+    ('data.namespace', 'a b', 'data.namespace: got .* expected a ROS namespace'),
 ])
 def test_wrong_settings_are_named(key, value, text):
     with pytest.raises(TrainingError, match=text):
