@@ -15,7 +15,8 @@ ROOT = Path(liquidspike_ros.__file__).parent
 PACKAGE = 'liquidspike_ros'
 
 NEURAL = {'torch', 'numpy', 'ncps', 'snntorch', 'safetensors'}
-OFFLINE = NEURAL | {'yaml', 'cv2', 'rosbags', 'tqdm'}
+# rosbags brings the decompressors; its own never stop.
+OFFLINE = NEURAL | {'yaml', 'cv2', 'rosbags', 'tqdm', 'lz4', 'backports', 'compression'}
 SIMULATED = OFFLINE | {'mujoco', 'matplotlib', 'av', 'PIL'}
 ROS = {
     'rclpy', 'launch', 'launch_ros', 'ament_index_python', 'message_filters', 'cv_bridge',

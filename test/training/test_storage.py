@@ -1,4 +1,4 @@
-"""FAULTS.md rows 17, 32 and 35: nothing in a storage file takes more than its share, or is obeyed."""
+"""FAULTS.md rows 17, 32, 35: nothing in a storage file takes more than its share, or is obeyed."""
 
 from __future__ import annotations
 
