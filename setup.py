@@ -143,6 +143,8 @@ setup(
         'train': ['rosbags', 'opencv-python-headless', 'pyyaml', 'tqdm'],
         # ONNX: written by onnx and onnxscript, checked by onnxruntime.
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
+        # By this name `colcon test` finds out that it is pytest that runs the tests.
+        'test': ['pytest', 'pytest-timeout', 'hypothesis'],
         'dev': [
             'pytest', 'pytest-timeout', 'pytest-xdist', 'hypothesis', 'librosa', 'ruff', 'mypy',
             'types-PyYAML', 'colcon-core', 'colcon-ros', 'colcon-python-setup-py', 'colcon-bash',
@@ -150,10 +152,10 @@ setup(
     },
     entry_points={
         'console_scripts': [
-            f'policy_node = {PACKAGE}.nodes.policy_node:main',
-            f'sim_node = {PACKAGE}.nodes.sim_node:main',
-            f'train_node = {PACKAGE}.nodes.train_node:main',
-            f'bag_player = {PACKAGE}.nodes.bag_player:main',
+            f'policy_node = {PACKAGE}.nodes.start:main_policy_node',
+            f'sim_node = {PACKAGE}.nodes.start:main_sim_node',
+            f'train_node = {PACKAGE}.nodes.start:main_train_node',
+            f'bag_player = {PACKAGE}.nodes.start:main_bag_player',
             f'liquidspike = {PACKAGE}.cli:main',
         ],
     },

@@ -11,8 +11,10 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from liquidspike_ros.nodes.launching import Watch
+
 ARGUMENTS = {
-    'bags': (None, 'Recordings as a YAML list, e.g. "[bags/one, bags/two.mcap]"'),
+    'bags': (None, 'Recording, or a YAML list of them, e.g. "[bags/one, bags/two.mcap]"'),
     'output': (None, 'Folder of the checkpoint to write'),
     'robot_file': (
         PathJoinSubstitution([FindPackageShare('liquidspike_ros'), 'config', 'robots',
@@ -35,9 +37,12 @@ def generate_launch_description():
     training = Node(
         package='liquidspike_ros', executable='train_node', name='train_node', output='screen',
         parameters=[LaunchConfiguration('robot_file'), {
-            'bags': ParameterValue(LaunchConfiguration('bags'), value_type=list[str]),
+            # No types here: of a value that does not fit the node says which it is.
+            'bags': ParameterValue(LaunchConfiguration('bags')),
             'output': ParameterValue(LaunchConfiguration('output'), value_type=str),
-            'epochs': ParameterValue(LaunchConfiguration('epochs'), value_type=int),
+            'epochs': ParameterValue(LaunchConfiguration('epochs')),
         }],
         sigterm_timeout='60')  # saving takes its time; the checkpoint is whole either way
-    return LaunchDescription([*arguments, OpaqueFunction(function=robot_file_is_there), training])
+    return LaunchDescription([
+        *arguments, *Watch('train_node').handlers(),
+        OpaqueFunction(function=robot_file_is_there), training])

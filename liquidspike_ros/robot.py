@@ -11,8 +11,13 @@ import dataclasses
 from dataclasses import dataclass, field
 import math
 from pathlib import Path
+import re
 import types
 from typing import Any, get_type_hints
+
+from .untrusted.fields import coerce, require
+from .untrusted.parameter_file import read_parameter_file
+from .untrusted.text import Refusal
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 IMU_TYPES = ('sensor_msgs/msg/Imu',)
@@ -22,19 +27,37 @@ AUDIO_TYPES = (
     'audio_common_msgs/msg/AudioData',
     'audio_common_msgs/msg/AudioDataStamped',
 )
+# Unit a topic may be in -> what makes rad/s and m/s² of it.
+ANGULAR_VELOCITY_UNITS = {'rad/s': 1.0, 'deg/s': math.pi / 180}
+ACCELERATION_UNITS = {'m/s2': 1.0, 'g': 9.80665}
+# What drivers write where nothing came back (REP 117 wants +Inf, which always counts).
+NO_RETURNS = ('inf', 'nan', 'zero', 'negative', 'beyond_max')
+# Names as in audio_common_msgs/AudioInfo (GStreamer's).
+SAMPLE_FORMATS = ('S16LE', 'S16BE', 'S8', 'U8', 'S24LE', 'S24BE', 'S32LE', 'S32BE', 'F32LE',
+                  'F32BE', 'F64LE', 'F64BE')
 COMMAND_KINDS = ('twist', 'twist_stamped', 'float64_multi_array')
 ON_STOP = ('safe', 'zero', 'hold')
 LONGEST_STOP = 2.0
 """Longest time a STOP from full scale may take, s."""
 
 
-class RobotError(ValueError):
+class RobotError(Refusal):
     """A robot description is wrong; the message names the field, what was got and expected."""
 
 
 def _require(condition: bool, name: str, got: object, expected: str) -> None:
-    if not condition:
-        raise RobotError(f'{name}: got {got!r}, expected {expected}')
+    require(condition, name, got, expected, RobotError)
+
+
+_TOKEN = r'(?:[A-Za-z_]|\{\w+\})(?:\w|\{\w+\})*'
+_TOPIC = re.compile(rf'(?:~/|/)?{_TOKEN}(?:/{_TOKEN})*', re.ASCII)
+
+
+def _require_topic(name: str, topic: str) -> None:
+    """Hold a topic to the rules of ROS 2, so that a bad one is refused with its field's name."""
+    _require(bool(_TOPIC.fullmatch(topic)), name, topic,
+             'a topic name: words of letters, digits and _ with single / between, none beginning '
+             'with a digit, / or ~/ in front at most')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +95,12 @@ class SensorSpec:
         raise NotImplementedError(f'{type(self).__name__} is abstract')
 
     def _check(self, name: str, allowed: tuple[str, ...]) -> None:
-        _require(bool(self.topic), f'{name}.topic', self.topic, 'a topic name')
+        _require_topic(f'{name}.topic', self.topic)
         _require(self.type in allowed, f'{name}.type', self.type, f'one of {", ".join(allowed)}')
-        _require(0 < self.rate < math.inf, f'{name}.rate', self.rate, 'a rate in Hz above 0')
-        _require(0 < self.max_age < math.inf, f'{name}.max_age', self.max_age, 'seconds above 0')
-        _require(self.max_frozen >= 0, f'{name}.max_frozen', self.max_frozen, 'seconds, 0 = never')
+        _require(0 < self.rate <= 10_000, f'{name}.rate', self.rate, 'Hz above 0, at most 10000')
+        _require(0 < self.max_age <= 60, f'{name}.max_age', self.max_age, 's above 0, at most 60')
+        _require(0 <= self.max_frozen <= 3600, f'{name}.max_frozen', self.max_frozen,
+                 's in [0, 3600], 0 = never')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +119,8 @@ class CameraSpec(SensorSpec):
         for name in ('width', 'height'):
             value = getattr(self, name)
             _require(8 <= value <= 4096, f'sensors.camera.{name}', value, 'pixels in [8, 4096]')
+        _require(self.width * self.height <= 1 << 23, 'sensors.camera.width', self.width,
+                 f'at most {(1 << 23) // self.height} with a height of {self.height}')
 
     @property
     def sees_outside(self) -> bool:
@@ -111,7 +137,10 @@ class CameraSpec(SensorSpec):
 class ImuSpec(SensorSpec):
     """An IMU; every sample since the last tick, resampled to float32 ``[6, window]``.
 
-    Rows: angular velocity x, y, z (rad/s), linear acceleration x, y, z (m/s²).
+    Rows: angular velocity x, y, z (rad/s), linear acceleration x, y, z (m/s²). The units are those
+    of the topic. ``rotation`` (roll, pitch, yaw of the sensor in the robot, rad, as in URDF) turns
+    what it measures into the robot's axes: x ahead, y left, z up. Zeros leave it as it is, or turn
+    it from the axes of a camera where its frame is called optical.
     """
 
     topic: str = 'imu'
@@ -119,10 +148,19 @@ class ImuSpec(SensorSpec):
     rate: float = 200.0
     max_age: float = 0.1
     window: int = 16
+    acceleration_unit: str = 'm/s2'
+    angular_velocity_unit: str = 'rad/s'
+    rotation: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         self._check('sensors.imu', IMU_TYPES)
         _require(1 <= self.window <= 1024, 'sensors.imu.window', self.window, 'in [1, 1024]')
+        for name, units in (('acceleration_unit', ACCELERATION_UNITS),
+                            ('angular_velocity_unit', ANGULAR_VELOCITY_UNITS)):
+            _require(getattr(self, name) in units, f'sensors.imu.{name}', getattr(self, name),
+                     f'one of {", ".join(units)}')
+        _require(len(self.rotation) == 3 and all(abs(v) <= 2 * math.pi for v in self.rotation),
+                 'sensors.imu.rotation', self.rotation, 'roll, pitch and yaw in rad')
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -136,6 +174,11 @@ class LidarSpec(SensorSpec):
 
     Reaches the model as float32 ``[2, beams]``: range (m) and validity (0 or 1). Beam ``i`` looks
     along ``angle_min + (i + 0.5) · (angle_max − angle_min) / beams``; by default all around.
+
+    ``no_return`` says what the driver writes where nothing came back, one or more of
+    ``NO_RETURNS`` with commas; such rays read ``range_max``. ``transform`` (x, y, z in m; roll,
+    pitch, yaw in rad) is the pose of a point cloud's frame in the robot; zeros leave a cloud as it
+    is, or turn it from the axes of a camera where its frame is called optical.
     """
 
     topic: str = 'scan'
@@ -149,17 +192,36 @@ class LidarSpec(SensorSpec):
     range_max: float = 8.0
     z_min: float = -0.2
     z_max: float = 1.0
+    no_return: str = 'inf'
+    transform: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         self._check('sensors.lidar', LIDAR_TYPES)
         _require(4 <= self.beams <= 8192, 'sensors.lidar.beams', self.beams, 'in [4, 8192]')
+        for name in ('angle_min', 'angle_max'):
+            value = getattr(self, name)
+            _require(abs(value) <= 6.3, f'sensors.lidar.{name}', value, 'rad in [-6.3, 6.3]')
+        for name in ('z_min', 'z_max'):
+            value = getattr(self, name)
+            _require(abs(value) <= 1000, f'sensors.lidar.{name}', value, 'm in [-1000, 1000]')
         span = self.angle_max - self.angle_min
         _require(0 < span <= 2 * math.pi + 1e-6, 'sensors.lidar.angle_max', self.angle_max,
                  f'more than angle_min ({self.angle_min}), by at most a full circle')
-        _require(0 <= self.range_min < self.range_max < math.inf, 'sensors.lidar.range_max',
-                 self.range_max, f'a distance in m above range_min ({self.range_min})')
+        _require(0 <= self.range_min < self.range_max <= 1000, 'sensors.lidar.range_max',
+                 self.range_max, f'm above range_min ({self.range_min}), at most 1000')
         _require(self.z_min < self.z_max, 'sensors.lidar.z_max', self.z_max,
                  f'more than z_min ({self.z_min})')
+        _require(self.no_returns <= set(NO_RETURNS), 'sensors.lidar.no_return', self.no_return,
+                 f'one or more of {", ".join(NO_RETURNS)}')
+        _require(len(self.transform) == 6 and all(map(math.isfinite, self.transform)),
+                 'sensors.lidar.transform', self.transform, 'x, y, z in m; roll, pitch, yaw in rad')
+        _require(self.type == LIDAR_TYPES[1] or not any(self.transform),
+                 'sensors.lidar.transform', self.transform, f'zeros where type is {self.type}')
+
+    @property
+    def no_returns(self) -> frozenset[str]:
+        """The parts of ``no_return``, and ``inf``, which always says so."""
+        return frozenset(part.strip() for part in f'{self.no_return},inf'.split(','))
 
     @property
     def sees_outside(self) -> bool:
@@ -178,7 +240,8 @@ class AudioSpec(SensorSpec):
 
     ``window`` is at least one control period long, so that no sample is ever skipped. Where the
     topic's rate or channel count differ from the model's, ``source_rate`` and ``source_channels``
-    name them (0: the same; a channel count in the message layout goes first).
+    name them (0: the same; a channel count in the message layout goes first). ``sample_format`` is
+    how AudioData holds a sample, by the names of GStreamer and AudioInfo (``SAMPLE_FORMATS``).
     """
 
     topic: str = 'audio'
@@ -190,17 +253,21 @@ class AudioSpec(SensorSpec):
     window: int = 1600
     source_rate: int = 0
     source_channels: int = 0
+    sample_format: str = 'S16LE'
 
     def __post_init__(self) -> None:
         self._check('sensors.audio', AUDIO_TYPES)
-        _require(self.sample_rate >= 1000, 'sensors.audio.sample_rate', self.sample_rate,
-                 'at least 1000 Hz')
+        _require(1000 <= self.sample_rate <= 384_000, 'sensors.audio.sample_rate',
+                 self.sample_rate, 'Hz in [1000, 384000]')
         _require(self.source_rate == 0 or 1000 <= self.source_rate <= 768_000,
                  'sensors.audio.source_rate', self.source_rate, '0 or a rate in [1000, 768000] Hz')
         _require(0 <= self.source_channels <= 16, 'sensors.audio.source_channels',
                  self.source_channels, 'in [0, 16]')
         _require(1 <= self.channels <= 16, 'sensors.audio.channels', self.channels, 'in [1, 16]')
-        _require(self.window >= 64, 'sensors.audio.window', self.window, 'at least 64 samples')
+        _require(self.sample_format in SAMPLE_FORMATS, 'sensors.audio.sample_format',
+                 self.sample_format, f'one of {", ".join(SAMPLE_FORMATS)}')
+        _require(64 <= self.window <= 1_048_576, 'sensors.audio.window', self.window,
+                 'samples in [64, 1048576]')
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -248,13 +315,15 @@ class CommandSpec:
                  f'one of {", ".join(ON_STOP)}')
         _require(not (self.is_twist and self.on_stop == 'hold'), 'command.on_stop', self.on_stop,
                  f'zero for a {self.kind}: a base that holds its last twist drives on')
+        _require_topic('command.topic', self.topic)
         width = len(self.names)
         _require(width > 0, 'command.names', self.names, 'at least one name')
         for name in ('lower', 'upper', 'max_acceleration', 'max_deceleration',
                      'stop_deceleration', 'safe'):
             value = getattr(self, name)
-            _require(len(value) == width and all(math.isfinite(v) for v in value),
-                     f'command.{name}', value, f'{width} finite numbers, one for each of names')
+            _require(len(value) == width and all(abs(v) <= 1e9 for v in value),
+                     f'command.{name}', value,
+                     f'{width} finite numbers in ±1e9, one for each of names')
         for i, name in enumerate(self.names):
             _require(self.lower[i] <= self.safe[i] <= self.upper[i] and
                      self.lower[i] < self.upper[i], f'command.safe[{i}] ({name})', self.safe[i],
@@ -351,11 +420,11 @@ class RobotSpec:
         Raises:
             RobotError: An unknown key, a wrong type or a value out of range.
         """
-        values = dict(values)
+        values = dict(_mapping('robot', values))
         sensors = _mapping('sensors', values.pop('sensors', {}))
         unknown = set(sensors) - set(SENSOR_TYPES)
         if unknown:
-            raise RobotError(f'sensors.{sorted(unknown)[0]}: unknown sensor, '
+            raise RobotError(f'sensors.{min(map(str, unknown))}: unknown sensor, '
                              f'expected one of {", ".join(SENSOR_TYPES)}')
         parts: dict[str, Any] = {
             name: _build(SENSOR_TYPES[name], f'sensors.{name}', sensors[name]) for name in sensors
@@ -370,11 +439,13 @@ class RobotSpec:
     def to_dict(self) -> dict[str, Any]:
         """The nested plain form ``from_dict`` reads (JSON and ROS parameter types only)."""
         values = dataclasses.asdict(self)
-        values['sensors'] = {name: values.pop(name) for name in SENSOR_TYPES}
-        values['command'] = {
-            key: list(v) if isinstance(v, tuple) else v for key, v in values['command'].items()
-        }
+        values['sensors'] = {name: _lists(values.pop(name)) for name in SENSOR_TYPES}
+        values['command'] = _lists(values['command'])
         return values
+
+
+def _lists(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
 
 def _mapping(name: str, value: object) -> Mapping[str, Any]:
@@ -391,21 +462,8 @@ def _build(cls: type, prefix: str, values: object) -> Any:
         name = f'{prefix}.{key}' if prefix else str(key)
         if key not in hints:
             raise RobotError(f'{name}: unknown key, expected one of {", ".join(sorted(hints))}')
-        kwargs[key] = _coerce(name, value, hints[key])
+        kwargs[key] = coerce(name, value, hints[key], RobotError)
     return cls(**kwargs)
-
-
-def _coerce(name: str, value: Any, hint: Any) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint == tuple[float, ...] or hint == tuple[str, ...]:
-        item = hint.__args__[0]
-        if not isinstance(value, (list, tuple)):
-            raise RobotError(f'{name}: got {value!r}, expected a list')
-        return tuple(_coerce(f'{name}[{i}]', v, item) for i, v in enumerate(value))
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise RobotError(f'{name}: got {value!r}, expected {hint.__name__}')
-    return value
 
 
 def load_robot(path: str | Path) -> RobotSpec:
@@ -415,23 +473,13 @@ def load_robot(path: str | Path) -> RobotSpec:
     one must hold nothing but the robot.
 
     Raises:
-        RobotError: The file is missing, is not YAML, or describes no valid robot.
+        RobotError: The file is missing, no file, not YAML, or describes no valid robot.
     """
-    import yaml
-
-    path = Path(path)
     try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise RobotError(f'{path}: {error.strerror or error}') from None
-    except yaml.YAMLError as error:
-        raise RobotError(f'{path}: not YAML ({str(error).splitlines()[0]})') from None
-    if not isinstance(document, Mapping) or len(document) != 1:
-        raise RobotError(f'{path}: expected one node name (or /**) with ros__parameters')
-    (body,) = document.values()
-    if not isinstance(body, Mapping) or 'ros__parameters' not in body:
-        raise RobotError(f'{path}: expected ros__parameters below {next(iter(document))!r}')
+        values = read_parameter_file(path)
+    except Refusal as error:
+        raise RobotError(str(error)) from None
     try:
-        return RobotSpec.from_dict(_mapping('ros__parameters', body['ros__parameters']))
+        return RobotSpec.from_dict(_mapping('ros__parameters', values))
     except RobotError as error:
         raise RobotError(f'{path}: {error}') from None

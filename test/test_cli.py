@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 import subprocess
 import sys
@@ -56,8 +57,11 @@ def fails(
     capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, reports: int = 0
 ) -> str:
     """Run, expect this status and one line of error after so many of progress; return it."""
-    assert main(arguments) == status
+    got = main(arguments)
     captured = capsys.readouterr()
+    if ' is not installed; run: pip install ' in captured.err:
+        pytest.skip(captured.err.strip())
+    assert got == status
     lines = captured.err.strip().splitlines()[reports:]
     assert len(lines) == 1, captured.err
     assert lines[0].startswith('liquidspike: ')
@@ -69,7 +73,13 @@ def fails(
     ('arguments', 'said'),
     [
         ([], 'COMMAND'),
-        (['fly'], "invalid choice: 'fly'"),
+        (['fly'], "invalid choice: 'fly', expected one of demo, record, train"),
+        (['trian', 'bag'], 'did you mean train?'),
+        (['eval'], 'did you mean evaluate?'),
+        (['Record'], 'did you mean record?'),
+        (['train', 'bag', '-o', 'x', '--epocs', '3'], 'did you mean --epochs?'),
+        (['train', 'bag', '-o', 'x', '--init_from=y'], 'did you mean --init-from?'),
+        (['demo', 'fast'], 'unrecognized arguments: fast'),
         (['record'], '-o/--output'),
         (['record', '-o', 'x', '--speed', '9'], '--speed'),
         (['record', '-o', 'x', '--episodes', '0'], 'got 0, expected a whole number of at least 1'),
@@ -206,6 +216,127 @@ def test_info_describes_a_checkpoint(
     assert 'RobotMultiSensorModel' in capsys.readouterr().out
 
 
+def change(checkpoint: Path, **changes: Any) -> None:
+    path = checkpoint / 'config.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize('metadata', [
+    {}, {'robot': None, 'data': [1], 'history': {'a': 1}},
+    {'robot': {}, 'data': {'x': '\x1b[2J' * 1000, 'y': 1}, 'history': [1]},
+    {'history': [{'a\n': 'b', 'loss': None, 'x': [[1]]}]},
+])
+def test_info_of_a_checkpoint_that_says_anything_about_itself(
+    capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, metadata: dict[str, Any]
+) -> None:
+    change(tiny_checkpoint, metadata=metadata)
+    assert main(['info', str(tiny_checkpoint)]) == 0
+    out = capsys.readouterr().out
+    assert 'unknown; the policy node asks for allow_unknown_robot' in out
+    assert all(line.isprintable() and len(line) <= 500 for line in out.splitlines())
+
+
+@pytest.mark.parametrize('robot', [1, [1], {'rate': 1e300}, {'name': 'x' * 10**5}])
+def test_info_of_a_checkpoint_with_a_wrong_robot(
+    capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, robot: object
+) -> None:
+    change(tiny_checkpoint, metadata={'robot': robot})
+    line = fails(capsys, ['info', str(tiny_checkpoint)], 1)
+    assert 'metadata.robot: ' in line
+    assert len(line) <= 520
+
+
+@pytest.mark.parametrize('changes', [
+    {'config': {'num_spike_steps': 10**9}}, {'config': {'liquid_units': 10**9}},
+    {'sha256': '\x1b' * 64}, {'format': 'x' * 10**6}, {'model_class': [[[1]]]}, {'config': 1},
+])
+def test_info_of_a_hostile_checkpoint_is_one_short_line(
+    capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, changes: dict[str, Any]
+) -> None:
+    change(tiny_checkpoint, **changes)
+    line = fails(capsys, ['info', str(tiny_checkpoint)], 1)
+    assert str(tiny_checkpoint) in line
+    assert line.isprintable()
+    assert len(line) <= 520
+
+
+@pytest.mark.parametrize('name', ['it.yaml', 'it.mcap', 'it.db3', 'it'])
+def test_info_of_what_is_no_file_is_one_line(
+    capsys: pytest.CaptureFixture[str], not_a_file: Path, name: str
+) -> None:
+    path = not_a_file.rename(not_a_file.with_name(name))
+    if path.is_dir():
+        assert main(['info', str(path)]) == 1  # a folder without a recording in it
+        return
+    assert str(path) in fails(capsys, ['info', str(path)], 1)
+
+
+def test_one_recording_that_cannot_be_trusted_does_not_hide_the_others(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, bag: Path
+) -> None:
+    bad = tmp_path / 'bad'
+    bad.mkdir()
+    (bad / 'metadata.yaml').write_text('a: 1\na: 2')
+    assert main(['info', str(tmp_path)]) == 1  # the good one lacks the sensors
+    out = capsys.readouterr().out
+    assert 'bad: not used' in out
+    assert f'{bag}: ' in out
+    assert main(['train', str(bad), str(bag), '-o', str(tmp_path / 'model')]) == 1
+    assert 'bad: not used' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['config.json', 'model.safetensors'])
+def test_info_of_a_checkpoint_whose_files_are_none(
+    capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, not_a_file: Path, name: str
+) -> None:
+    (tiny_checkpoint / name).unlink()
+    not_a_file.rename(tiny_checkpoint / name)
+    assert name in fails(capsys, ['info', str(tiny_checkpoint)], 1)
+
+
+def test_a_trained_model_is_not_replaced_unasked(
+    capsys: pytest.CaptureFixture[str], bag: Path, tiny_checkpoint: Path
+) -> None:
+    before = (tiny_checkpoint / 'model.safetensors').read_bytes()
+    line = fails(capsys, ['train', str(bag), '-o', str(tiny_checkpoint)], 1)
+    assert '--resume' in line
+    assert '--overwrite' in line
+    assert (tiny_checkpoint / 'model.safetensors').read_bytes() == before
+
+
+def test_a_checkpoint_without_a_robot_is_said(
+    capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import liquidspike_ros.sim.evaluation as evaluation
+
+    class Report:
+        def lines(self) -> list[str]:
+            return []
+
+    monkeypatch.setattr(evaluation, 'evaluate', lambda options: Report())
+    assert main(['evaluate', str(tiny_checkpoint)]) == 0
+    assert capsys.readouterr().err == ''
+    change(tiny_checkpoint, metadata={})
+    assert main(['evaluate', str(tiny_checkpoint)]) == 0
+    assert 'does not say which robot it was trained for' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('value', [
+    '[' * 1000, '1e999', '1' * 400, '&a [*a]', '!!python/name:os.system', '{a: 1, a: 2}'])
+def test_values_on_the_command_line_are_bounded_too(
+    capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    line = fails(capsys, ['train', 'bag', '-o', 'x', '--set', f'optimiser.clip={value}'], 2)
+    assert len(line) <= 540
+
+
+def test_numbers_are_read_as_ros_reads_them() -> None:
+    from liquidspike_ros.cli.train import setting
+
+    assert setting('optimiser.learning_rate=3e-4') == ('optimiser.learning_rate', 3e-4)
+    assert setting('loss.weights=[1, 2.5]') == ('loss.weights', [1, 2.5])
+
+
 def test_version_names_the_libraries(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['version']) == 0
     assert 'torch 2.' in capsys.readouterr().out
@@ -265,6 +396,8 @@ def test_faults_of_the_program_keep_their_traceback() -> None:
         (ModuleNotFoundError('No module', name='rclpy.node'), "'liquidspike_ros[ros]'"),
         (ModuleNotFoundError('No module', name='onnxruntime'), "'liquidspike_ros[export]'"),
         (PermissionError(13, 'Permission denied', 'out'), 'out: Permission denied'),
+        (PermissionError(13, 'Permission denied', 'a\x1b[2J'), r'a\x1b[2J: Permission denied'),
+        (FileNotFoundError('x' * 10**6), 'xxx…xxx'),
         (FileNotFoundError('files not found'), 'files not found'),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import partial
 import os
 from pathlib import Path
 import platform
@@ -91,6 +92,26 @@ def test_every_requirement_is_pinned() -> None:
     assert required() - pins == set()
     assert all('==' in line for line in lines if line and not line.startswith('#'))
     assert 'torch==2.13.0' in lines
+
+
+def test_colcon_is_told_what_runs_the_tests() -> None:
+    # By nothing else: package.xml alone gives "Ran 0 tests" and success.
+    (tested,) = [value for key, value in zip(
+        setup_arguments()['extras_require'].keys, setup_arguments()['extras_require'].values,
+        strict=True) if ast.literal_eval(key) == 'test']
+    wanted = {normalised(text) for text in ast.literal_eval(tested)}
+    assert 'pytest' in wanted
+    # A ROS machine has what rosdep brings, and no more.
+    brought = {element.text for element in manifest().iter('test_depend')}
+    assert {f'python3-{name}' for name in wanted} == brought
+
+
+def test_every_marker_is_known_without_the_plugin_it_belongs_to() -> None:
+    used = {name for path in (ROOT / 'test').rglob('*.py')
+            for name in re.findall(r'pytest\.mark\.(\w+)', path.read_text())}
+    known = set(re.findall(r"^    '(\w+)[:(]", (ROOT / 'pyproject.toml').read_text(), re.M))
+    builtin = {'parametrize', 'skip', 'skipif', 'xfail', 'usefixtures', 'filterwarnings'}
+    assert used - builtin - known == set()
 
 
 def test_every_executable_leads_to_a_function() -> None:
@@ -204,6 +225,30 @@ def test_executables_run_from_the_workspace(workspace: Path) -> None:
     # The workspace's own robot file, though this interpreter may have the source tree installed.
     assert str(prefix / 'share' / PACKAGE / 'config/robots/beacon.yaml') in out
     assert 'camera/image_raw' in out
+
+
+def colcon_test(workspace: Path, *files: str) -> tuple[int, str]:
+    """Test a workspace as its user does: exit status of the result, and what it says."""
+    clean = {name: value for name, value in os.environ.items() if name != 'PYTEST_ADDOPTS'}
+    run = partial(subprocess.run, cwd=workspace, timeout=240, capture_output=True, text=True,
+                  env=clean)
+    run([sys.executable, '-m', 'colcon', 'test', '--base-paths', 'src', '--pytest-args', *files])
+    result = run([sys.executable, '-m', 'colcon', 'test-result', '--verbose'])
+    return result.returncode, result.stdout
+
+
+@pytest.mark.slow
+def test_colcon_runs_the_tests_and_says_which_fail(workspace: Path) -> None:
+    status, said = colcon_test(workspace, 'test/test_robot.py')
+    count = int(re.search(r'Summary: (\d+) tests, 0 errors, 0 failures', said)[1])
+    assert (status, count > 30) == (0, True)
+    failing = workspace / 'src' / PACKAGE / 'test' / 'test_failing.py'
+    failing.write_text('def test_that_fails():\n    assert 1 == 2\n')
+    status, said = colcon_test(workspace, 'test/test_failing.py')
+    failing.unlink()
+    assert status != 0
+    assert 'test_that_fails' in said
+    assert 'Summary: 1 test, 0 errors, 1 failure' in said
 
 
 @pytest.mark.slow

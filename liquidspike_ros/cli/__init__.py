@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
-from .program import main
+from collections.abc import Sequence
+
+from ..interrupts import quiet_loading
 
 __all__ = ['main']
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Arguments without the program's name; those of the process by default.
+
+    Returns:
+        The exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+    with quiet_loading('liquidspike', __name__):
+        from .program import run
+
+        return run(argv)

@@ -1,8 +1,8 @@
 """Drive the simulated robot to the singing pillar over real ROS 2 topics, and show it.
 
-Starts the simulator and the policy as two nodes on a private ROS domain of this machine, arms the
-policy, watches, and ends by itself. Then DIR holds summary.json, episode.png, episode.mp4 and the
-nodes' logs. Exit status 0 only if the robot arrived.
+Starts the simulator and the policy as two nodes on a private ROS domain of this machine, below the
+namespace beacon_demo, arms the policy, watches, and ends by itself. Then DIR holds summary.json,
+episode.png, episode.mp4 and the nodes' logs. Exit status 0 only if the robot arrived.
 
 Examples:
   liquidspike demo

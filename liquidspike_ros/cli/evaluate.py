@@ -5,7 +5,7 @@ recorded, so nothing was trained on them; the same seeds give the same episodes,
 
 Examples:
   liquidspike evaluate models/beacon
-  liquidspike evaluate models/beacon --episodes 200 --workers 4 --json out/evaluation.json
+  liquidspike evaluate models/beacon --episodes 200 --json out/evaluation.json
   liquidspike evaluate models/beacon --mask audio          (what is hearing worth?)
   liquidspike evaluate expert                              (the yardstick)
 """
@@ -18,7 +18,16 @@ from pathlib import Path
 import sys
 
 from ..share import shared_file
-from .options import add_robot, read_robot, real, whole, write_whole
+from .options import (
+    add_robot,
+    add_workers,
+    read_robot,
+    read_workers,
+    real,
+    say_unknown_robot,
+    whole,
+    write_whole,
+)
 
 SUMMARY = 'measure a policy in simulation'
 
@@ -35,8 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='sensors that stay silent: camera, imu, lidar, audio')
     parser.add_argument('--limit', metavar='S', type=real(0.1, 3600.0), default=60.0,
                         help='time limit of an episode, simulated s (default: 60)')
-    parser.add_argument('--workers', metavar='N', type=whole(1, 256), default=1,
-                        help='processes (default: 1)')
+    add_workers(parser)
     parser.add_argument('--device', metavar='NAME', default='cpu',
                         help='cpu, cuda or cuda:N (default: cpu)')
     parser.add_argument('--json', metavar='FILE', type=Path, help='also write the report there')
@@ -48,10 +56,13 @@ def run(arguments: argparse.Namespace) -> int:
     from ..sim.evaluation import evaluate, EvaluateOptions, EXPERT
 
     model = arguments.model
+    if model != EXPERT:
+        model = shared_file(model)
+        say_unknown_robot(model)
     report = evaluate(EvaluateOptions(
-        model=model if model == EXPERT else shared_file(model), episodes=arguments.episodes,
+        model=model, episodes=arguments.episodes,
         seed=arguments.seed, mask=tuple(arguments.mask), limit_s=arguments.limit,
-        workers=arguments.workers, device=arguments.device, robot=read_robot(arguments),
+        workers=read_workers(arguments), device=arguments.device, robot=read_robot(arguments),
         progress=sys.stderr.isatty()))
     print('\n'.join(report.lines()))
     if arguments.json is not None:

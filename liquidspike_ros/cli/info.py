@@ -10,9 +10,13 @@ Examples:
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+import os
 from pathlib import Path
 
 from ..share import shared_file
+from ..untrusted.files import require_regular_file
+from ..untrusted.text import brief, listing, printable
 from .options import add_data, add_robot, data_settings, read_robot
 from .recordings import (
     describe_briefly,
@@ -40,13 +44,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Describe; 1 if a recording is not usable."""
     path = shared_file(arguments.path)
-    if path.is_dir() and (path / 'config.json').is_file():
-        print('\n'.join(describe_checkpoint(path)))
+    if path.is_dir() and os.path.lexists(path / 'config.json'):
+        say(describe_checkpoint(path))
         return 0
-    if path.suffix in ('.yaml', '.yml') and path.is_file():
-        print('\n'.join(describe_robot(path)))
+    if path.suffix in ('.yaml', '.yml') and not path.is_dir():
+        say(describe_robot(path))
         return 0
     return describe_recordings(path, arguments)
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print lines; what they quote from files cannot act on the terminal."""
+    for line in lines:
+        print(printable(line))
 
 
 def describe_checkpoint(path: Path) -> list[str]:
@@ -58,19 +68,35 @@ def describe_checkpoint(path: Path) -> list[str]:
     size = (path / 'model.safetensors').stat().st_size / 1e6
     lines = [f'{path}: {type(model).__name__}, {parameters:,} parameters, {size:.2f} MB, whole',
              f'  modalities  {", ".join(getattr(model, "modalities", ()))}']
-    robot = metadata.get('robot', {})
-    if robot:
-        lines.append(f'  robot       {robot.get("name")}, {robot.get("rate")} Hz, '
-                     f'commands {", ".join(robot.get("command", {}).get("names", ()))}')
-    data = metadata.get('data', {})
-    if data:
-        facts = ', '.join(f'{name} {value}' for name, value in data.items()
-                          if isinstance(value, (int, float, str)))
-        lines.append(f'  trained on  {facts}')
-    history = metadata.get('history') or []
-    if history:
-        last = ', '.join(f'{name} {value:.4g}' for name, value in history[-1].items())
-        lines.append(f'  last epoch  {last}')
+    return [*lines, f'  robot       {_robot_of(path, metadata.get("robot"))}',
+            *_trained(metadata.get('data'), metadata.get('history'))]
+
+
+def _robot_of(path: Path, stored: object) -> str:
+    from ..core.checkpoint import CheckpointError
+    from ..robot import RobotError, RobotSpec
+
+    if not stored:
+        return 'unknown; the policy node asks for allow_unknown_robot'
+    try:
+        robot = RobotSpec.from_dict(stored)  # type: ignore[arg-type]  # checked there
+    except RobotError as error:
+        raise CheckpointError(f'{path / "config.json"}: metadata.robot: {error}') from None
+    return f'{robot.name}, {robot.rate:g} Hz, commands {listing(robot.command.names)}'
+
+
+def _trained(data: object, history: object) -> list[str]:
+    """What training wrote down; anything may stand there."""
+    lines = []
+    if isinstance(data, dict):
+        facts = [f'{name} {value if isinstance(value, str) else brief(value)}'
+                 for name, value in data.items() if isinstance(value, (int, float, str))]
+        lines.append(f'  trained on  {listing(facts)}')
+    last = history[-1] if isinstance(history, list) and history else None
+    if isinstance(last, dict):
+        figures = [f'{name} {value:.4g}' if isinstance(value, float) else f'{name} {brief(value)}'
+                   for name, value in last.items()]
+        lines.append(f'  last epoch  {listing(figures)}')
     return lines
 
 
@@ -96,6 +122,8 @@ def describe_recordings(path: Path, arguments: argparse.Namespace) -> int:
     from ..training.configuration import load_train_config
     from ..training.survey import survey_bag
 
+    if os.path.lexists(path) and not path.is_dir():
+        require_regular_file(path)
     robot = read_robot(arguments)
     data = data_settings(load_train_config(shared_file(arguments.config)), arguments).override(
         dict(arguments.settings)).data
@@ -105,12 +133,12 @@ def describe_recordings(path: Path, arguments: argparse.Namespace) -> int:
         survey = survey_bag(bag, robot, data, Progress)
         surveys.append(survey)
         if len(bags) > 1:
-            print('\n'.join(describe_briefly(survey)), flush=True)
+            say(describe_briefly(survey))
             continue
         lines = [verdict(survey), *describe_topics(survey.report),
                  *describe_survey(survey, robot, data),
                  *(f'  ! {problem}' for problem in survey.problems)]
-        print('\n'.join(lines))
+        say(lines)
     if len(bags) > 1:
-        print('\n'.join(summarise(surveys, robot, data)))
+        say(summarise(surveys, robot, data))
     return 0 if any(not survey.unused for survey in surveys) else 1

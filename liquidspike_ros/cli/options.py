@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+import sys
 from typing import TYPE_CHECKING
 
 from ..share import shared_file
+from ..untrusted.text import brief, one_line
 
 if TYPE_CHECKING:
     from ..robot import RobotSpec
@@ -60,6 +62,35 @@ def data_settings(config: TrainConfig, arguments: argparse.Namespace) -> TrainCo
     return config.override(given)
 
 
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """``--workers N``."""
+    parser.add_argument('--workers', metavar='N', type=whole(1, 256),
+                        help='processes of one thread each; the results are the same '
+                        '(default: one for each core, on a GPU one)')
+
+
+def read_workers(arguments: argparse.Namespace) -> int:
+    """The number of ``--workers``."""
+    from ..sim.workers import cores
+
+    if arguments.workers is None and getattr(arguments, 'device', 'cpu') != 'cpu':
+        return 1  # each would have a context of its own there
+    return arguments.workers or min(cores(), 256)
+
+
+def say_unknown_robot(model: Path) -> None:
+    """Say so on standard error if a checkpoint does not know its robot.
+
+    Raises:
+        CheckpointError: There is no readable checkpoint.
+    """
+    from ..core.checkpoint import read_config
+
+    if not read_config(model)['metadata'].get('robot'):
+        print(f'liquidspike: {one_line(model)}: does not say which robot it was trained for; '
+              'taken for that of --robot', file=sys.stderr)
+
+
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     """An argparse type: a whole number in a closed range."""
 
@@ -70,9 +101,9 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
         try:
             value = int(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f'got {text!r}, expected {span}') from None
+            raise argparse.ArgumentTypeError(f'got {brief(text)}, expected {span}') from None
         if value < least or (most is not None and value > most):
-            raise argparse.ArgumentTypeError(f'got {text}, expected {span}')
+            raise argparse.ArgumentTypeError(f'got {brief(value)}, expected {span}')
         return value
 
     return parse
@@ -88,7 +119,7 @@ def real(least: float, most: float) -> Callable[[str], float]:
             value = float('nan')
         if not least <= value <= most:
             raise argparse.ArgumentTypeError(
-                f'got {text}, expected a number in [{least:g}, {most:g}]')
+                f'got {one_line(text, 60)}, expected a number in [{least:g}, {most:g}]')
         return value
 
     return parse

@@ -9,7 +9,9 @@ import sys
 from typing import NoReturn
 
 from .. import __version__
+from ..untrusted.text import one_line
 from . import demo, evaluate, export, info, record, train, version
+from .spelling import unknown_command, unknown_options
 
 COMMANDS = (demo, record, train, evaluate, export, info, version)
 
@@ -19,8 +21,8 @@ Liquid-spiking multimodal policies for ROS 2 robots.
 A policy is made in three steps, and shown in one:
 
   liquidspike record --episodes 200 -o bags      the expert drives, bags are written
-  liquidspike train bags -o models/beacon        a policy learns from the bags
-  liquidspike evaluate models/beacon             and is measured on rooms it never saw
+  liquidspike train bags -o models/mine          a policy learns from the bags
+  liquidspike evaluate models/mine               and is measured on rooms it never saw
   liquidspike demo                               the policy drives over real ROS 2 topics
 """
 
@@ -35,7 +37,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and leave with status 2."""
-        self.exit(2, f'liquidspike: {message} (try: {self.prog} --help)\n')
+        self.exit(2, f'liquidspike: {one_line(message)} (try: {self.prog} --help)\n')
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,11 +60,24 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, parser=command)
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read a command line; leaves with status 2 and one line if it is wrong."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    wrong = unknown_command(given[:1], [module.__name__.rpartition('.')[2] for module in COMMANDS])
+    if wrong:
+        parser.error(wrong)
+    arguments, left = parser.parse_known_args(given)
+    if left:
+        arguments.parser.error(unknown_options(left, arguments.parser))
+    return arguments
+
+
+def run(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
@@ -72,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
     """
     try:
-        arguments = build_parser().parse_args(argv)
+        arguments = parse(argv)
     except SystemExit as stop:  # argparse leaves this way; callers want a status
         return int(stop.code or 0)
     try:
@@ -102,12 +117,13 @@ def explain(error: Exception) -> list[str]:
         return [missing_module(error.name or '')]
     if isinstance(error, OSError) and error.strerror:
         name = f'{error.filename}: ' if error.filename else ''
-        return [f'{name}{error.strerror}']
+        return [one_line(f'{name}{error.strerror}')]
     own = type(error).__module__.split('.')[0] == __name__.split('.')[0]
     if own or isinstance(error, OSError):
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        # \n alone: a form feed in a file's name is to be shown, not to begin a line.
+        lines = [one_line(line) for line in str(error).split('\n') if line.strip()]
         # A heading above a single reason is one sentence; several reasons keep a line each.
-        return [' '.join(lines)] if len(lines) == 2 else lines or [type(error).__name__]
+        return [one_line(' '.join(lines))] if len(lines) == 2 else lines or [type(error).__name__]
     return []
 
 

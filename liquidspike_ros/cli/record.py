@@ -5,7 +5,7 @@ what was really driven on /cmd_vel_applied (noise is injected, so that recoverie
 What is there already stays; running the same command again goes on where it stopped.
 
 Examples:
-  liquidspike record --episodes 200 -o bags --workers 2
+  liquidspike record --episodes 200 -o bags
   liquidspike record --episodes 100 --seed 300000 --policy models/beacon -o bags/dagger
   liquidspike info bags
 """
@@ -17,7 +17,15 @@ from pathlib import Path
 import sys
 
 from ..share import shared_file
-from .options import add_robot, read_robot, real, whole
+from .options import (
+    add_robot,
+    add_workers,
+    read_robot,
+    read_workers,
+    real,
+    say_unknown_robot,
+    whole,
+)
 
 SUMMARY = 'record expert drives as bags'
 
@@ -41,8 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="with --policy: share of the expert's turns (default: 0.3)")
     parser.add_argument('--limit', metavar='S', type=real(0.1, 3600.0), default=60.0,
                         help='time limit of an episode, simulated s (default: 60)')
-    parser.add_argument('--workers', metavar='N', type=whole(1, 256), default=1,
-                        help='processes (default: 1)')
+    add_workers(parser)
     add_robot(parser)
 
 
@@ -51,10 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
     from ..sim.recording import record, RecordOptions
 
     policy = None if arguments.policy is None else shared_file(arguments.policy)
+    if policy is not None:
+        say_unknown_robot(policy)
     report = record(RecordOptions(
         output=arguments.output, episodes=arguments.episodes, seed=arguments.seed,
         noise=arguments.noise, odd_starts=arguments.odd_starts, policy=policy,
-        beta=arguments.beta, limit_s=arguments.limit, workers=arguments.workers,
+        beta=arguments.beta, limit_s=arguments.limit, workers=read_workers(arguments),
         robot=read_robot(arguments), progress=sys.stderr.isatty()))
     print('\n'.join(report.lines()))
     return 0

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TextIO, TYPE_CHECKING
 
+from ..untrusted.text import one_line
+
 if TYPE_CHECKING:
     from ..robot import RobotSpec
     from ..training.bags import BagReport, Event
@@ -32,8 +34,6 @@ class Progress:
 
     def __call__(self, events: Iterator[Event]) -> Iterator[Event]:
         """Pass events on."""
-        from ..training.printable import printable
-
         choice = self._report.choice
         topics = {topic for topic, _ in (*choice.sensors, *choice.commands)} if choice else set()
         total = max(1, sum(self._report.topics[topic].count for topic in topics))
@@ -41,26 +41,25 @@ class Progress:
         for count, event in enumerate(events):
             if time.monotonic() - told > self._interval:
                 told = time.monotonic()
-                self._stream.write(f'{printable(self._report.path)}: {count / total:.0%} read\n')
+                name = one_line(self._report.path, 300)
+                self._stream.write(f'{name}: {count / total:.0%} read\n')
             yield event
 
 
 def describe_topics(report: BagReport) -> list[str]:
     """A row for each topic: messages, rate, longest gap, type, QoS; a sample of unused ones."""
-    from ..training.printable import printable
-
     if not report.topics:
         return []
     served = {topic for topic, _ in report.choice.sensors} if report.choice else set()
-    width = min(60, max(len(printable(topic, 60)) for topic in report.topics))
+    width = min(60, max(len(one_line(topic, 60)) for topic in report.topics))
     lines = [f'  {"topic":{width}}  {"messages":>8} {"Hz":>8} {"longest gap":>12}  type, QoS']
     for topic, found in report.topics.items():
-        kinds = ' + '.join(printable(kind, 60) for kind in found.types)
+        kinds = ' + '.join(one_line(kind, 60) for kind in found.types)
         qos = ' / '.join(dict.fromkeys(str(profile) for profile in report.qos.get(topic, ())))
-        lines.append(f'  {printable(topic, 60):{width}}  {found.count:8} {found.rate:8.2f} '
+        lines.append(f'  {one_line(topic, 60):{width}}  {found.count:8} {found.rate:8.2f} '
                      f'{found.gap:10.3f} s  {kinds}{f"; {qos}" if qos else ""}')
         if topic not in served and topic in report.samples:
-            lines.append(f'  {"":{width}}  {printable(report.samples[topic])}')
+            lines.append(f'  {"":{width}}  {one_line(report.samples[topic], 300)}')
     return lines
 
 
@@ -119,13 +118,11 @@ def describe_briefly(survey: Survey) -> list[str]:
 
 def verdict(survey: Survey) -> str:
     """Whether training would use it, and why not."""
-    from ..training.printable import printable
-
     report = survey.report
     count = sum(topic.count for topic in report.topics.values())
     facts = f'{count} messages on {len(report.topics)} topics, {report.duration:.1f} s'
     used = f'not used ({survey.unused})' if survey.unused else 'used'
-    return f'{printable(report.path)}: {used}, {facts}'
+    return f'{one_line(report.path, 300)}: {used}, {facts}'
 
 
 def summarise(surveys: list[Survey], robot: RobotSpec, data: DataConfig) -> list[str]:

@@ -3,7 +3,7 @@
 Recordings are rosbag2 folders, .mcap, .db3 or ROS 1 .bag files, or folders of them: any robot's, as
 long as the robot file names the topics. What a recording lacks is reported and the rest is used.
 The best checkpoint lands in the output folder, the newest in `last` below it; Ctrl-C leaves both
-whole.
+whole. A trained model that is there already is never replaced unasked.
 
 Examples:
   liquidspike train bags -o models/mine
@@ -20,6 +20,8 @@ import sys
 from typing import Any
 
 from ..share import shared_file
+from ..untrusted.text import brief, one_line
+from ..untrusted.yaml_text import parse_yaml, YamlRefusal
 from .options import add_data, add_robot, data_settings, read_robot, real, whole
 
 SUMMARY = 'train a policy from recordings'
@@ -45,30 +47,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     start.add_argument('--init-from', metavar='DIR', type=Path,
                        help='fine-tune this checkpoint instead of starting from random weights')
     start.add_argument('--resume', action='store_true', help='go on with DIR/last of the output')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='replace a trained model that the output folder holds')
 
 
 def setting(text: str) -> tuple[str, Any]:
     """``optimiser.clip=0.5`` as a dotted name and a YAML value."""
-    import yaml
-
     name, equals, value = text.partition('=')
     if not equals or not name:
         raise argparse.ArgumentTypeError(
-            f'got {text!r}, expected KEY=VALUE such as optimiser.clip=0.5')
+            f'got {brief(text)}, expected KEY=VALUE such as optimiser.clip=0.5')
     try:
-        parsed = yaml.safe_load(value)
-        # YAML 1.1 takes 3e-4, without a point, for a word.
-        return name, float(parsed) if isinstance(parsed, str) and _is_number(parsed) else parsed
-    except yaml.YAMLError:
-        raise argparse.ArgumentTypeError(f'{name}: {value!r} is no YAML value') from None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        return name, parse_yaml(value)
+    except YamlRefusal as error:
+        raise argparse.ArgumentTypeError(f'{one_line(name, 80)}: {error}') from None
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -83,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = data_settings(load_train_config(shared_file(arguments.config)), arguments).override(
         {**settings, **dict(arguments.settings)})
     result = train(arguments.bags, arguments.output, robot, config,
-                   init_from=arguments.init_from, resume=arguments.resume)
+                   init_from=arguments.init_from, resume=arguments.resume,
+                   overwrite=arguments.overwrite)
     if result.interrupted:
         return 130
     print(f'{result.directory}: {result.epochs} epochs, {result.steps} steps in '

@@ -6,10 +6,11 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from ..robot import RobotSpec
+from ..untrusted.text import Refusal
 from .tensors import INPUT_NAMES, robot_model_config
 
 
-class PolicyError(ValueError):
+class PolicyError(Refusal):
     """A model cannot drive this robot; the message names the first field that does not fit."""
 
 

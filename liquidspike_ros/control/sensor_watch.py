@@ -58,9 +58,12 @@ class SensorWatch:
         seen, spec = self._seen[sensor], self._specs[sensor]
         if math.isinf(seen.arrived):
             return 'no sample yet'
-        if self.age(now, sensor) > spec.max_age:
-            return f'silent for {now - seen.arrived:.2f} s, expected a sample younger than ' \
-                   f'{spec.max_age:g} s'
+        age, silent = self.age(now, sensor), now - seen.arrived
+        if age > spec.max_age and silent < age / 2:
+            return (f'samples arrive {seen.lag:.2f} s after their stamp, the newest is {age:.2f} s '
+                    f'old, expected at most max_age {spec.max_age:g} s')
+        if age > spec.max_age:
+            return f'silent for {silent:.2f} s, expected a sample younger than {spec.max_age:g} s'
         if seen.frozen:
             return f'frozen: the same payload for over {spec.max_frozen:g} s of moving'
         return ''

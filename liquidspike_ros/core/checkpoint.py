@@ -9,6 +9,7 @@ place. Whenever the power goes, either the old or the new checkpoint is whole, a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+import errno
 import hashlib
 import inspect
 import json
@@ -21,12 +22,18 @@ import safetensors.torch
 import torch
 from torch import nn, Tensor
 
+from ..untrusted.files import FileRefusal, open_regular, read_bytes
+from ..untrusted.json_text import JsonRefusal, parse_json
+from ..untrusted.text import brief, one_line, reason, Refusal
+from .blueprint import shapes_of
 from .multimodal_applications import (
     AudioVideoModel,
     RobotMultiSensorModel,
     TriModalModel,
     VisionLanguageModel,
 )
+from .sizes import LARGEST_BYTES
+from .weights_file import Entry, Header, HEADER_LIMIT, read_header, WeightsRefusal
 
 FORMAT = 'liquidspike_ros/1'
 CONFIG, WEIGHTS, PENDING = 'config.json', 'model.safetensors', 'model.safetensors.new'
@@ -38,8 +45,12 @@ FIELDS: dict[str, type] = {
     'format': str, 'model_class': str, 'config': dict, 'sha256': str, 'metadata': dict
 }
 
+CONFIG_LIMIT = 16 << 20
+"""Largest ``config.json``, bytes; the history of a training is part of it."""
+WIRED = ('ltc', 'ncp', 'ncp_ltc')
 
-class CheckpointError(ValueError):
+
+class CheckpointError(Refusal):
     """A checkpoint cannot be read or written; one line naming file and first differing field."""
 
 
@@ -73,6 +84,9 @@ def save_pretrained(
     }
     try:
         text = json.dumps(document, indent=2, allow_nan=False) + '\n'
+        parse_json(text)  # what could not be read again is not written
+        if len(text) > CONFIG_LIMIT:
+            raise ValueError(f'{len(text):,} characters, more than {CONFIG_LIMIT:,}')
     except (TypeError, ValueError) as error:
         raise CheckpointError(f'{directory / CONFIG}: metadata: {error}, '
                               f'expected what JSON takes') from None
@@ -83,6 +97,8 @@ def save_pretrained(
         scratch = directory / f'{CONFIG}.new'
         _write(scratch, text.encode())
         os.replace(scratch, directory / CONFIG)
+        # Were the second renaming on the disk without the first, neither checkpoint was whole.
+        _sync_folder(directory)
         os.replace(directory / PENDING, directory / WEIGHTS)
     except OSError as error:
         where = error.filename or directory
@@ -94,103 +110,165 @@ def from_pretrained(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Read a model, in evaluation mode, and its metadata.
 
+    What ``config.json`` asks for is compared with what the weights hold before anything is built:
+    nobody else's file makes this machine allocate more than that file is long.
+
     Args:
         directory: Folder with ``config.json`` and ``model.safetensors``.
         device: Where the weights go.
 
     Raises:
         CheckpointError: The folder, a file or a field is missing, damaged, of another format or
-            model, or holds a number that is not finite.
+            model, larger than it may be, or holds a number that is not finite.
     """
     directory = Path(directory)
-    document = _read_config(directory)
-    model = _build(directory / CONFIG, document['model_class'], document['config'])
-    _load(directory / WEIGHTS, model, _read_weights(directory, document['sha256']))
+    document = read_config(directory)
+    plan = _Plan(directory / CONFIG, document['model_class'], document['config'])
+    path, data = _choose_weights(directory, plan, document['sha256'])
+    model = plan.build()
+    try:
+        tensors = safetensors.torch.load(data)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointError(f'{path}: not safetensors ({reason(error)})') from None
+    _check_finite(path, tensors)
+    model.load_state_dict(tensors, strict=True)
     return model.to(device).eval(), document['metadata']
 
 
-def _read_config(directory: Path) -> dict[str, Any]:
+def read_config(directory: str | Path) -> dict[str, Any]:
+    """``config.json`` of a checkpoint, its fields there and of their types.
+
+    Raises:
+        CheckpointError: The folder, the file or a field is missing or damaged.
+    """
+    directory = Path(directory)
     if not directory.is_dir():
         raise CheckpointError(f'{directory}: no such folder, '
                               f'expected one with {CONFIG} and {WEIGHTS}')
     path = directory / CONFIG
     try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise CheckpointError(f'{path}: {error.strerror or error}') from None
-    except ValueError as error:
-        raise CheckpointError(f'{path}: not JSON ({error})') from None
+        document = parse_json(read_bytes(path, CONFIG_LIMIT))
+    except FileRefusal as error:
+        raise CheckpointError(str(error)) from None
+    except JsonRefusal as error:
+        raise CheckpointError(f'{path}: {error}') from None
     if not isinstance(document, dict):
         raise CheckpointError(f'{path}: got {type(document).__name__}, expected an object')
     for name, kind in FIELDS.items():
         if not isinstance(document.get(name), kind):
-            raise CheckpointError(f'{path}: {name}: got {document.get(name)!r}, '
+            raise CheckpointError(f'{path}: {name}: got {brief(document.get(name))}, '
                                   f'expected a {kind.__name__}')
     if document['format'] != FORMAT:
-        raise CheckpointError(f'{path}: format: got {document["format"]!r}, expected {FORMAT!r}')
+        raise CheckpointError(f'{path}: format: got {brief(document["format"])}, '
+                              f'expected {FORMAT!r}')
     return document
 
 
-def _build(path: Path, name: str, config: dict[str, Any]) -> nn.Module:
-    if name not in MODELS:
-        raise CheckpointError(f'{path}: model_class: got {name!r}, '
-                              f'expected one of {", ".join(MODELS)}')
-    known = inspect.signature(MODELS[name]).parameters
-    for key in config:
-        if key not in known:
-            raise CheckpointError(f'{path}: config.{key}: unknown, '
-                                  f'expected among {", ".join(known)}')
-    arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-    try:
-        return MODELS[name](**arguments)
-    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
-        raise CheckpointError(f'{path}: config: {str(error).splitlines()[0]}') from None
+class _Plan:
+    """The model that a ``config.json`` asks for.
 
+    Args:
+        path: Of ``config.json``.
+        name: Of the model's class.
+        config: Its arguments.
 
-def _read_weights(directory: Path, expected: str) -> bytes:
-    """The weights ``config.json`` speaks of: in place, or still beside (see above)."""
-    path = directory / WEIGHTS
-    found = None
-    for candidate in (path, directory / PENDING):
+    Raises:
+        CheckpointError: There is no such model, or it knows no such argument.
+    """
+
+    def __init__(self, path: Path, name: str, config: dict[str, Any]) -> None:
+        if name not in MODELS:
+            raise CheckpointError(f'{path}: model_class: got {brief(name)}, '
+                                  f'expected one of {", ".join(MODELS)}')
+        known = inspect.signature(MODELS[name]).parameters
+        for key in config:
+            if key not in known:
+                raise CheckpointError(f'{path}: config.{one_line(key, 80)}: unknown, '
+                                      f'expected among {", ".join(known)}')
+        self.path, self._model = path, MODELS[name]
+        self._arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+
+    def build(self) -> nn.Module:
+        """The model, with random weights."""
+        return self._tried(lambda: self._model(**self._arguments))
+
+    def shapes(self, elements: int) -> Mapping[str, Tensor]:
+        """Its ``state_dict`` on the meta device.
+
+        Args:
+            elements: Of all weights that there are for it.
+
+        Raises:
+            CheckpointError: A wiring alone asks for more, or the model cannot be built.
+        """
+        units, neurons = (self._arguments.get(name) for name in ('liquid_units', 'spiking_units'))
+        # A wiring and the adjacency of an LTC are made in memory even for shapes alone.
+        if (self._arguments.get('backbone') in WIRED and isinstance(units, int)
+                and isinstance(neurons, int) and units * max(units, neurons) > 8 * elements):
+            raise CheckpointError(f'{self.path}: config.liquid_units: got {brief(units)}, expected '
+                                  f'fewer: {WEIGHTS} has {elements:,} weights in all')
+        shapes: Mapping[str, Tensor] = self._tried(
+            lambda: shapes_of(self._model, self._arguments))
+        return shapes
+
+    def _tried(self, work: Callable[[], Any]) -> Any:
         try:
-            data = candidate.read_bytes()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise CheckpointError(f'{candidate}: {error.strerror or error}') from None
-        digest = hashlib.sha256(data).hexdigest()
-        if digest == expected:
-            return data
-        found = found or (candidate, digest, data)
-    if found is None:
-        raise CheckpointError(f'{path}: no such file')
-    candidate, digest, data = found
-    if data[:1] == b'\x80' or data[:2] == b'PK':
-        raise CheckpointError(f'{candidate}: a pickle, expected safetensors; pickles are never '
-                              f'loaded, they can run code')
-    raise CheckpointError(f'{candidate}: sha256: got {digest[:12]}…, expected {expected[:12]}… as '
-                          f'in {CONFIG}: truncated, damaged or of another checkpoint')
+            return work()
+        except Exception as error:  # values of any type and size may fail anywhere
+            raise CheckpointError(f'{self.path}: config: {reason(error)}') from None
 
 
-def _load(path: Path, model: nn.Module, data: bytes) -> None:
-    try:
-        tensors = safetensors.torch.load(data)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointError(f'{path}: not safetensors ({str(error).splitlines()[0]})') from None
-    wanted = model.state_dict()
+def _choose_weights(directory: Path, plan: _Plan, expected: str) -> tuple[Path, bytes]:
+    """The weights ``config.json`` speaks of: in place, or still beside (see above)."""
+    first: CheckpointError | None = None
+    for path in (directory / WEIGHTS, directory / PENDING):
+        try:
+            return path, _read_weights(path, plan, expected)
+        except FileRefusal as error:
+            refusal = None if error.missing else CheckpointError(str(error))
+        except CheckpointError as error:
+            refusal = error
+        first = first or refusal
+    raise first or CheckpointError(f'{directory / WEIGHTS}: no such file')
+
+
+def _read_weights(path: Path, plan: _Plan, expected: str) -> bytes:
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST_BYTES + HEADER_LIMIT:
+            raise CheckpointError(f'{path}: got {size:,} bytes, expected at most {LARGEST_BYTES:,}')
+        try:
+            header = read_header(file, size)
+        except WeightsRefusal as error:
+            raise CheckpointError(f'{path}: {error}') from None
+        if header is not None:
+            _compare(path, plan, header)
+        file.seek(0)
+        data = file.read(size)
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != expected:
+        raise CheckpointError(
+            f'{path}: sha256: got {digest[:12]}…, expected {one_line(expected[:12])}… as in '
+            f'{CONFIG}: truncated, damaged or of another checkpoint')
+    if header is None:
+        raise CheckpointError(f'{path}: not safetensors (cut off)')
+    return data
+
+
+def _compare(path: Path, plan: _Plan, header: Header) -> None:
+    """The first difference between the weights that are there and those of the model."""
+    found = header.tensors
+    wanted = plan.shapes(sum(entry.numel for entry in found.values()))
     for key, value in wanted.items():
-        if key not in tensors:
-            raise CheckpointError(f'{path}: {key}: missing, expected shape {tuple(value.shape)}')
-        got = tensors[key]
-        if got.shape != value.shape or got.dtype != value.dtype:
-            raise CheckpointError(
-                f'{path}: {key}: got {got.dtype} of shape {tuple(got.shape)}, '
-                f'expected {value.dtype} of shape {tuple(value.shape)}')
-    extra = sorted(tensors.keys() - wanted.keys())
+        want = Entry(value.dtype, tuple(value.shape))
+        if key not in found:
+            raise CheckpointError(f'{path}: {key}: missing, expected shape {want.shape}')
+        if found[key] != want:
+            raise CheckpointError(f'{path}: {key}: got {found[key]}, expected {want}')
+    extra = sorted(found.keys() - wanted.keys())
     if extra:
-        raise CheckpointError(f'{path}: {extra[0]}: unknown tensor, the model has none such')
-    _check_finite(path, tensors)
-    model.load_state_dict(tensors, strict=True)
+        raise CheckpointError(f'{path}: {one_line(extra[0], 80)}: unknown tensor, the model has '
+                              f'none such')
 
 
 def _check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -203,9 +281,9 @@ def _settle(directory: Path) -> None:
     """Finish an interrupted save: move the weights ``config.json`` means into place."""
     pending = directory / PENDING
     try:
-        expected = json.loads((directory / CONFIG).read_bytes())['sha256']
-        current = hashlib.sha256(pending.read_bytes()).hexdigest()
-    except (OSError, ValueError, KeyError, TypeError):
+        expected = read_config(directory)['sha256']
+        current = hashlib.sha256(read_bytes(pending, LARGEST_BYTES + HEADER_LIMIT)).hexdigest()
+    except Refusal:
         return
     if current == expected:
         os.replace(pending, directory / WEIGHTS)
@@ -213,11 +291,24 @@ def _settle(directory: Path) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a file so that it is on the disk when this returns; leave nothing if it fails."""
+    path.unlink(missing_ok=True)  # a FIFO or a link of that name would be written into
     try:
-        with path.open('wb') as file:
+        with path.open('xb') as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
     except OSError:
         path.unlink(missing_ok=True)
         raise
+
+
+def _sync_folder(directory: Path) -> None:
+    """Put the renamings in a folder on the disk, where the file system can do that."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)

@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import count
 import os
+from pathlib import Path
+import re
+import sys
 import threading
 from typing import Any
 import warnings
@@ -29,6 +32,8 @@ from .triton_lif import CHUNK, Population, run, SpikeGradient, Surrogate, Varian
 
 PRECISIONS = (torch.float32, torch.float16, torch.bfloat16)
 DEVICES = ('cuda',)
+# Graphics drivers whose LLVM Triton's own does not get along with, if it is loaded after them.
+OTHER_LLVM = re.compile(r'/\S*/lib(?:LLVM|gallium)[^/\s]*$', re.MULTILINE)
 # A potential nearer than this to the threshold may fall on either side by rounding.
 TIE = 1e-4
 
@@ -153,7 +158,7 @@ def prove(
         if verdict.off is None and key not in verdict.proven:
             verdict.proving = True
             try:
-                different = difference(variant, device, dtypes, function)
+                different = clash() or difference(variant, device, dtypes, function)
             except Exception as error:  # whatever it is, the robot goes on by the plain path
                 different = f'{type(error).__name__}: {str(error).strip() or "no message"}'
             finally:
@@ -167,6 +172,22 @@ def prove(
                     f'instead (same results, slower). On {device} with {dtypes[0]} currents and '
                     f'surrogate {variant.surrogate.name!r}: {different}', RuntimeWarning)
     return verdict.off is None
+
+
+def clash() -> str | None:
+    """Why importing Triton now would crash this process; None if it would not.
+
+    Only Linux tells. The simulator imports Triton before it draws (``sim.graphics``); other
+    programs may draw first.
+    """
+    if 'triton' in sys.modules or find_spec('triton') is None:
+        return None
+    try:
+        found = OTHER_LLVM.search(Path('/proc/self/maps').read_text())
+    except OSError:
+        return None
+    return found and (f'{found[0]} is loaded already and does not bear the LLVM of Triton after '
+                      f'it; import triton before anything that draws')
 
 
 def difference(

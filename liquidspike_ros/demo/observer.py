@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import json
 import math
 import threading
 from typing import Any
@@ -14,11 +13,14 @@ from ..robot import RobotSpec
 from ..sensing.converters import convert
 from ..sensing.observation import InvalidSample
 from .processes import DemoError
-from .recording import Recording, Scan, Tick
+from .recording import MOST_ITEMS, Recording, Scan
+from .reports import read_status, read_tick
 
 POLICY, SIMULATOR = 'policy', 'sim_node'
-SENSOR_OF = {'sensors': 'imu'}
-"""Modalities of the model that are not called what the sensor is called."""
+MOST_BEAMS, LONGEST_SOUND = 1 << 16, 10.0
+"""Of one scan, and of one chunk of sound (s): a demo keeps them all."""
+NAMESPACE = 'beacon_demo'
+"""Of all nodes, topics and the clock: a demo neither drives a real robot nor listens to one."""
 SOUND_SLACK = 60_000_000
 """How far arrival may stray from the end of the sound so far, ns."""
 
@@ -44,7 +46,7 @@ class Observer:
         self._context = Context()
         # Ctrl-C belongs to the program, which ends everything in order.
         rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node('demo_observer', context=self._context)
+        self._node = rclpy.create_node('observer', namespace=NAMESPACE, context=self._context)
         self._now = self._sound_end = 0
         self.lock = threading.RLock()
         self._subscribe()
@@ -79,7 +81,7 @@ class Observer:
         robot, plenty = self._robot, QoSProfile(depth=200)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         for kind, topic, callback, qos in (
-            (Clock, '/clock', self._on_clock, plenty),
+            (Clock, 'clock', self._on_clock, plenty),
             (Image, robot.camera.topic, self._on_image, plenty),
             (LaserScan, robot.lidar.topic, self._on_scan, plenty),
             (Int16MultiArray, robot.audio.topic, self._on_sound, plenty),
@@ -112,6 +114,8 @@ class Observer:
 
     def _on_scan(self, message: Any, sent: int) -> None:
         stamp = _nanoseconds(message.header.stamp)
+        if len(message.ranges) > MOST_BEAMS:
+            raise InvalidSample(f'ranges: got {len(message.ranges)}, expected at most {MOST_BEAMS}')
         ranges = np.array(message.ranges, dtype=np.float32)
         angles = message.angle_min + message.angle_increment * np.arange(len(ranges))
         good = (ranges >= message.range_min) & (ranges <= message.range_max)
@@ -124,6 +128,8 @@ class Observer:
         # The message carries no stamp and /clock ticks coarsely: chunks that follow each other
         # are put end to end.
         seconds = sample.data.shape[1] / self._robot.audio.sample_rate
+        if seconds > LONGEST_SOUND:
+            raise InvalidSample(f'data: got {seconds:g} s, expected at most {LONGEST_SOUND:g} s')
         following = self._sound_end + round(seconds * 1e9)
         late = abs(self._now - following) > SOUND_SLACK
         self._sound_end = self._now if late else following
@@ -131,7 +137,8 @@ class Observer:
 
     def _on_command(self, message: Any, sent: int) -> None:
         self.recording.commands.add(self._now, (message.linear.x, message.angular.z))
-        self.recording.command_wall.append(sent)
+        if len(self.recording.command_wall) < MOST_ITEMS:
+            self.recording.command_wall.append(sent)
 
     def _on_pose(self, message: Any, sent: int) -> None:
         place, turn = message.pose.pose.position, message.pose.pose.orientation
@@ -139,11 +146,10 @@ class Observer:
         self.recording.poses.add(_nanoseconds(message.header.stamp), (place.x, place.y, yaw))
 
     def _on_tick(self, message: Any, sent: int) -> None:
-        report = json.loads(message.data)
-        self.recording.ticks.add(int(report['stamp']), read_tick(report, sent))
+        self.recording.ticks.add(*read_tick(message.data, sent))
 
     def _on_status(self, message: Any, sent: int) -> None:
-        status = json.loads(message.data)
+        status = read_status(message.data)
         self.recording.status = status
         if status['outcome'] and not self.recording.decided:
             self.recording.decided = round(status['sim_time'] * 1e9)
@@ -190,17 +196,3 @@ class Observer:
 
 def _nanoseconds(stamp: Any) -> int:
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
-def read_tick(report: dict[str, Any], sent: int) -> Tick:
-    """One message of the policy's ``~/introspection``; modalities go by their sensor's name."""
-    names = [SENSOR_OF.get(name, name) for name in report['modalities']]
-    attention, age = report['attention'], report['age'].get('camera')
-    return Tick(
-        weights={name: weight or 0.0
-                 for name, weight in zip(names, report['weights'], strict=True)},
-        attention=None if attention is None else np.nan_to_num(np.array(attention, np.float32)),
-        spikes={SENSOR_OF.get(name, name): np.nan_to_num(np.array(rates, np.float32))
-                for name, rates in report['spikes'].items()},
-        present=dict(report['present']), gate=str(report['state']), sent=sent,
-        camera=0 if age is None else int(report['stamp']) - round(age * 1e9))

@@ -10,12 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Item = TypeVar('Item')
+MOST_ITEMS, MOST_LARGE = 400_000, 60_000
+"""Kept of one topic, and of pictures and scans: an hour, the longest demo, at 100 and 15 Hz."""
 
 
 class Timeline(Generic[Item]):
-    """Items in order of time (ns), to be asked for what was newest at a time."""
+    """Items in order of time (ns), to be asked for what was newest at a time.
 
-    def __init__(self) -> None:
+    Args:
+        most: Beyond so many nothing is added: a flood ends the picture, not the machine.
+    """
+
+    def __init__(self, most: int = MOST_ITEMS) -> None:
+        self._most = most
         self.times: list[int] = []
         self.items: list[Item] = []
 
@@ -24,6 +31,8 @@ class Timeline(Generic[Item]):
 
     def add(self, time: int, item: Item) -> None:
         """Add an item; one that comes late by a little is put in its place."""
+        if len(self.items) >= self._most:
+            return
         if not self.times or time >= self.times[-1]:
             self.times.append(time)
             self.items.append(item)
@@ -94,8 +103,8 @@ class Recording:
     """
 
     seed: int
-    images: Timeline[NDArray[np.uint8]] = field(default_factory=Timeline)
-    scans: Timeline[Scan] = field(default_factory=Timeline)
+    images: Timeline[NDArray[np.uint8]] = field(default_factory=lambda: Timeline(MOST_LARGE))
+    scans: Timeline[Scan] = field(default_factory=lambda: Timeline(MOST_LARGE))
     sounds: Timeline[NDArray[np.float32]] = field(default_factory=Timeline)
     commands: Timeline[tuple[float, float]] = field(default_factory=Timeline)
     poses: Timeline[tuple[float, float, float]] = field(default_factory=Timeline)

@@ -13,7 +13,7 @@ from types import FrameType
 
 from ..robot import load_robot, RobotSpec
 from ..sim.arena import sample_layout
-from .observer import Observer
+from .observer import NAMESPACE, Observer
 from .processes import Child, Children, DemoError, free_domain
 from .progress import ProgressLine
 from .recording import Recording
@@ -68,8 +68,9 @@ def run_demo(options: DemoOptions) -> int:
 def _drive(options: DemoOptions, robot: RobotSpec) -> Recording:
     """Start the nodes, watch them drive, end them."""
     domain = free_domain() if options.domain is None else options.domain
-    # Nothing leaves this machine, and nobody else's robot is on this domain.
-    os.environ.update(ROS_DOMAIN_ID=str(domain), ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST')
+    # Nothing leaves this machine unless somebody wants it to, and no robot is on this domain.
+    os.environ['ROS_DOMAIN_ID'] = str(domain)
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1'}
     recording = Recording(seed=options.seed)
     with Children(options.output, environment) as children:
@@ -84,11 +85,12 @@ def _drive(options: DemoOptions, robot: RobotSpec) -> Recording:
 
 
 def _start_nodes(children: Children, options: DemoOptions) -> list[Child]:
+    apart = ['-r', f'__ns:=/{NAMESPACE}', '-r', '/clock:=clock']
     simulator = children.start('sim_node', 'liquidspike_ros.nodes.sim_node', [
-        '--ros-args', '-p', f'seed:={options.seed}', '-p', f'time_limit:={options.limit}'])
+        '--ros-args', *apart, '-p', f'seed:={options.seed}', '-p', f'time_limit:={options.limit}'])
     policy = children.start('policy_node', 'liquidspike_ros.nodes.policy_node', [
-        '--ros-args', '--params-file', str(options.robot_file), '-p', f'model:={options.model}',
-        '-p', 'use_sim_time:=true', '-p', 'introspection:=true'])
+        '--ros-args', *apart, '--params-file', str(options.robot_file),
+        '-p', f'model:={options.model}', '-p', 'use_sim_time:=true', '-p', 'introspection:=true'])
     return [simulator, policy]
 
 

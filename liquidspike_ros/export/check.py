@@ -125,7 +125,7 @@ def _settle(
     """
     other = explain(step, arguments, got, TOLERANCE)
     if other is not None and _worst(got, other.outputs)[1] <= TOLERANCE:
-        result.ties += other.neurons
+        result.ties += other.ties
         result.nudge = max(result.nudge, other.distance)
         return other.outputs
     worst, difference = _worst(got, expected)

@@ -17,12 +17,13 @@ import torch
 from torch import nn, Tensor
 
 from ..core.multimodal_applications import RobotMultiSensorModel
+from ..untrusted.text import Refusal
 
 STATE, NEXT = 'state', 'next'
 DTYPES = {'float32': torch.float32, 'bool': torch.bool}
 
 
-class ExportError(ValueError):
+class ExportError(Refusal):
     """A model cannot be exported; one line that says what was got and what was expected."""
 
 

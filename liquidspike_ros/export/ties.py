@@ -4,37 +4,39 @@ Where a membrane meets the threshold to within rounding, two correct programs ma
 spike, and a spike shifts a rate by ``1 / num_spike_steps`` and a membrane by the threshold. Any
 number of neurons may stand there in one tick, and one of them more than once, so nothing is
 tried out over all neurons together. What each could have done is worked out by itself, and what
-the other program did is read from its own results, in this order:
+the other program did is read from its own results, population by population and row by row:
 
 1. A neuron depends on its own current and membrane alone. All its courses through a tick follow
    from the equations, with both answers wherever its membrane is close to the threshold.
 2. Its membrane afterwards tells the courses apart. A spike at the last steps may not show in it;
    then the state of the liquid cell behind the population does (``spike_search``).
-3. Eager goes on from the spike rates that were found. Its outputs are what the other program has
-   to agree with, all of them.
+3. Eager goes on from the spike rates that were found (``told``). Its outputs are what the other
+   program has to agree with, all of them.
 
 How close is close: currents do not change within a tick, so that an error of a current moves the
 membrane further at every step, and its error at the end of the tick, which is seen, bounds the one
 that a spike was decided with. On top of it comes ``CLOSE``, for what the steps themselves round.
+
+A feature that is coded as spikes may tie as well, at half a step of latency or at the change that
+``delta`` heeds. There are few of them; each is moved by ``CLOSE`` to either side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice, product
 
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 
-from ..core.multimodal_fusion.encoder import ModalityEncoder
 from .flat_step import FlatStep
 from .spike_courses import Course, courses, Neuron
 from .spike_search import closest_rates
+from .told import MEMBRANE, Told
 
-MEMBRANE, HIDDEN = '.membrane', '.hx'
-CLOSE = 1e-5  # thresholds are 1 unless a model says otherwise
+CLOSE = 1e-5  # thresholds are 1 unless a model says otherwise, and features of the order of 1
+MOST_MOVED = 243  # three ways each for five features of one modality
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,22 @@ class Explained:
 
     Attributes:
         outputs: Of the step.
-        neurons: How many fell on another side than in eager, over all rows.
-        distance: The furthest that a membrane was from its threshold in such a decision.
+        ties: How many neurons and features fell on another side than in eager, over all rows.
+        distance: The furthest that one was from its threshold in such a decision.
     """
 
     outputs: tuple[Tensor, ...]
-    neurons: int
+    ties: int
+    distance: float
+
+
+@dataclass(frozen=True)
+class _Population:
+    """What one did: rates ``[N]``, membranes ``[1, N]``, and what an ``Explained`` sums up."""
+
+    rates: Tensor
+    membranes: Tensor
+    ties: int
     distance: float
 
 
@@ -67,7 +79,7 @@ def explain(
     Returns:
         None where no spikes that rounding allows give its membranes and liquid states.
     """
-    told = _Told(step)
+    told = Told(step)
     rows = [_explain_row(told, [value[row:row + 1] for value in arguments],
                          [value[row:row + 1] for value in got], tolerance)
             for row in range(len(got[0]))]
@@ -75,108 +87,72 @@ def explain(
     if len(found) < len(rows):
         return None
     return Explained(tuple(map(torch.cat, zip(*(row.outputs for row in found), strict=True))),
-                     sum(row.neurons for row in found), max(row.distance for row in found))
-
-
-class _Liquid(nn.Module):
-    """A liquid cell that can be told its input, and keeps what it was called with."""
-
-    def __init__(self, cell: nn.Module) -> None:
-        super().__init__()
-        self.cell, self.state_size = cell, cell.state_size
-        self.told: Tensor | None = None
-        self.seen: tuple[Tensor, Tensor, Tensor]
-
-    def forward(self, rates: Tensor, hx: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
-        """``rates [B, T, N]`` give way to those that were told."""
-        self.seen = rates, hx, dt
-        done: tuple[Tensor, Tensor] = self.cell(rates if self.told is None else self.told, hx, dt)
-        return done
-
-
-class _Told:
-    """A copy of the eager model whose populations can be told their spikes.
-
-    Attributes:
-        encoders: By their membrane's entry in the state.
-        liquids: The same.
-        drives: What the neurons' synapses gave at the last call ``[B, 1 or steps, N]``.
-    """
-
-    def __init__(self, step: FlatStep) -> None:
-        self.step = copy.deepcopy(step)
-        self.encoders: dict[str, ModalityEncoder] = {}
-        self.liquids: dict[str, _Liquid] = {}
-        self.drives: dict[str, Tensor] = {}
-        for entry in step.state:
-            if entry.endswith(MEMBRANE):
-                encoder = self.step.model.network.fusion.get_submodule(
-                    entry.removesuffix(MEMBRANE))
-                assert isinstance(encoder, ModalityEncoder)
-                self.encoders[entry] = encoder
-                # A cell of this kind also keeps the encoder from running side by side with others.
-                self.liquids[entry] = _Liquid(encoder.liquid)
-                encoder.set_submodule('liquid', self.liquids[entry])
-                encoder.current.register_forward_hook(self._keep(entry))
-
-    def _keep(self, entry: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def keep(module: nn.Module, given: Any, drive: Tensor) -> None:
-            self.drives[entry] = drive
-
-        return keep
-
-    def run(self, arguments: Sequence[Tensor], rates: dict[str, Tensor]) -> list[Tensor]:
-        """Outputs; rates ``[N]`` by entry, what the populations fire by themselves for others."""
-        for entry, liquid in self.liquids.items():
-            liquid.told = rates[entry].expand(1, 1, -1) if entry in rates else None
-        return list(self.step(*arguments))
-
-    def neurons(self, entry: str, arguments: Sequence[Tensor]) -> list[Neuron]:
-        """Of an entry, with the currents of the last call."""
-        encoder, drive = self.encoders[entry], self.drives[entry]
-        name, modalities = entry.split('.')[-2], self.step.modalities
-        if name in modalities and not arguments[len(modalities)][0, modalities.index(name)]:
-            drive = encoder.absent.expand_as(drive)
-        held = torch.sigmoid(drive[0]).expand(encoder.num_spike_steps, -1)
-        start = arguments[len(modalities) + 2 + self.step.state.index(entry)][0]
-        population = encoder.population
-        return [Neuron(*values, reset=population.reset) for values in zip(
-            start.tolist(), held.t().tolist(), population.beta.clamp(0, 1).tolist(),
-            population.threshold.tolist(), strict=True)]
+                     sum(row.ties for row in found), max(row.distance for row in found))
 
 
 def _explain_row(
-    told: _Told, arguments: Sequence[Tensor], got: Sequence[Tensor], tolerance: float
+    told: Told, arguments: Sequence[Tensor], got: Sequence[Tensor], tolerance: float
 ) -> Explained | None:
-    step = told.step
-    plain = told.run(arguments, {})
-    fired = {entry: liquid.seen for entry, liquid in told.liquids.items()}
-    results = dict(zip(step.state, got[1:], strict=True))
-    rates: dict[str, Tensor] = {}
-    membranes: dict[str, Tensor] = {}
-    neurons, distance = 0, 0.0
-    for entry, (own, hx, dt) in fired.items():
-        seen = results[entry][0].tolist()
-        possible = [_possible(neuron, membrane, tolerance) for neuron, membrane
-                    in zip(told.neurons(entry, arguments), seen, strict=True)]
-        if not all(possible):
+    results = dict(zip(told.step.state, got[1:], strict=True))
+    found: dict[str, _Population] = {}
+    for entry in told.encoders:
+        fits = (_fitting(told, entry, arguments, results, tolerance)
+                for _ in _moves(told, entry, arguments))
+        population = next((each for each in fits if each is not None), None)
+        if population is None:
             return None
-        hidden = results[entry.removesuffix(MEMBRANE) + HIDDEN]
-        rates[entry] = closest_rates(
-            told.liquids[entry].cell, [[course.rate for course in each] for each in possible],
-            hx, dt, hidden, tolerance)
-        taken = [next(course for course in each if abs(course.rate - rate) < 1e-6)
-                 for each, rate in zip(possible, rates[entry].tolist(), strict=True)]
-        membranes[entry] = torch.tensor([[course.membrane for course in taken]])
-        before = plain[1 + step.state.index(entry)]
-        other = ((rates[entry] - own[0, 0]).abs() * told.encoders[entry].num_spike_steps > 0.5) | (
-            (membranes[entry] - before)[0].abs() > tolerance)
-        neurons += int(other.sum())
-        distance = max(distance, *(course.distance for course in taken))
-    outputs = told.run(arguments, rates)
-    for entry, membrane in membranes.items():
-        outputs[1 + step.state.index(entry)] = membrane
-    return Explained(tuple(outputs), neurons, distance)
+        found[entry] = population
+    outputs = told.run(arguments, {entry: each.rates for entry, each in found.items()})
+    for entry, each in found.items():
+        outputs[1 + told.step.state.index(entry)] = each.membranes
+    moved = sum(told.forget_moves().values())
+    return Explained(tuple(outputs), moved + sum(each.ties for each in found.values()),
+                     max(CLOSE * bool(moved), *(each.distance for each in found.values())))
+
+
+def _moves(told: Told, entry: str, arguments: Sequence[Tensor]) -> Iterator[None]:
+    """Run the step once as it is, then with features at their threshold moved across it."""
+    told.run(arguments, {})
+    yield
+    if entry not in told.norms:
+        return
+    plain, norm = told.codes[entry], told.norms[entry]
+    ways: dict[int, list[float]] = {}
+    for amount in (-CLOSE, CLOSE):
+        norm.moved = amount
+        told.run(arguments, {})
+        for feature in (told.codes[entry] != plain).any(1)[0].nonzero().flatten().tolist():
+            ways.setdefault(feature, [0.0]).append(amount)
+    for choice in islice(product(*ways.values()), 1, MOST_MOVED):
+        norm.moved = torch.zeros(plain.shape[-1])
+        norm.moved[list(ways)] = torch.tensor(choice)
+        told.run(arguments, {})
+        yield
+
+
+def _fitting(
+    told: Told, entry: str, arguments: Sequence[Tensor], results: dict[str, Tensor],
+    tolerance: float,
+) -> _Population | None:
+    """What a population must have done to end where it did; None if it cannot have."""
+    possible = [_possible(neuron, membrane, tolerance) for neuron, membrane
+                in zip(told.neurons(entry, arguments), results[entry][0].tolist(), strict=True)]
+    if not all(possible):
+        return None
+    own, hx, dt = told.liquids[entry].seen
+    rates, off = closest_rates(
+        told.liquids[entry].cell, [[course.rate for course in each] for each in possible],
+        hx, dt, results[entry.removesuffix(MEMBRANE) + '.hx'], tolerance)
+    if off > tolerance:
+        return None
+    taken = [next(course for course in each if abs(course.rate - rate) < 1e-6)
+             for each, rate in zip(possible, rates.tolist(), strict=True)]
+    membranes = torch.tensor([[course.membrane for course in taken]])
+    steps = told.encoders[entry].num_spike_steps
+    other = ((rates - own[0, 0]).abs() * steps > 0.5) | (
+        (membranes - told.membranes[entry])[0].abs() > tolerance)
+    return _Population(rates, membranes, int(other.sum()),
+                       max(course.distance for course in taken))
 
 
 def _possible(neuron: Neuron, membrane: float, tolerance: float) -> list[Course]:

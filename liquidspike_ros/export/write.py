@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 import hashlib
-import json
 import os
 from pathlib import Path
 import shutil
 import time
 from typing import Any
 
-from ..core.checkpoint import CONFIG, from_pretrained
+from ..core.checkpoint import from_pretrained, read_config
 from ..robot import RobotSpec
+from ..untrusted.text import brief
 from .check import Agreement, compare
 from .flat_step import ExportError, FlatStep
 from .formats import Format, FORMATS, Program, quietly, trace
@@ -67,6 +67,8 @@ def export(checkpoint: Path, output: Path, formats: Sequence[str], *, batch: int
     model, metadata = from_pretrained(checkpoint)
     step = FlatStep(model, batch)
     document = describe(step, _source(checkpoint, step), _robot(metadata))
+    if not metadata.get('robot'):
+        say(f'{checkpoint}: does not say which robot it was trained for; {MANIFEST} has no units')
     say(f'{checkpoint}: {", ".join(step.modalities)} -> {step.outputs[0].shape[1]} actions, '
         f'{len(step.state)} state entries')
     started = time.monotonic()
@@ -81,7 +83,7 @@ def export(checkpoint: Path, output: Path, formats: Sequence[str], *, batch: int
 
 def _format(name: str) -> Format:
     if name not in FORMATS:
-        raise ExportError(f'format: got {name!r}, expected one of {", ".join(FORMATS)}')
+        raise ExportError(f'format: got {brief(name)}, expected one of {", ".join(FORMATS)}')
     return FORMATS[name]
 
 
@@ -127,7 +129,7 @@ def _entry(artefact: Artefact) -> dict[str, Any]:
 
 
 def _source(checkpoint: Path, step: FlatStep) -> dict[str, Any]:
-    weights = json.loads((checkpoint / CONFIG).read_bytes())['sha256']
+    weights = read_config(checkpoint)['sha256']
     return {'checkpoint': checkpoint.resolve().name, 'weights_sha256': weights,
             'model_class': type(step.model).__name__, 'config': step.model.config}
 

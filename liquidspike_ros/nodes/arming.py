@@ -32,7 +32,7 @@ class ClockFacts:
     def of(cls, node: Any) -> ClockFacts:
         """Look at a node's clock and at the graph."""
         return cls(bool(node.get_parameter('use_sim_time').value),
-                   node.count_publishers('/clock') > 0)
+                   node.count_publishers(node.resolve_topic_name('/clock')) > 0)
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def why_not_alive(spec: SensorSpec, finding: Finding, health: SensorHealth, miss
         missing: What the safety gate misses of it; '' if nothing.
         clock: What its stamps are compared with.
     """
-    if not missing:
-        return Missing()
+    if not missing:  # what comes without fault may still mean something else
+        return Missing(f'{finding.topic}: {health.finding}' if health.finding else '')
     if finding.blocked:
         return Missing('; '.join(finding.problems))
     if finding.usable == 0:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == '__main__':  # before torch and others are loaded
+    from liquidspike_ros.nodes.start import main_bag_player
+
+    sys.exit(main_bag_player())
+
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-import sys
 import threading
 import time
 
@@ -18,9 +24,9 @@ from rosgraph_msgs.msg import Clock
 
 from ..robot import load_robot
 from ..training.bags import BagReport, scan_bag, TopicReport
-from ..training.printable import one_line, printable
 from ..training.storage import Storage
 from ..training.topic_choice import absolute
+from ..untrusted.text import one_line, printable, reason
 from .bag_playback import CLOCK, is_command, Pacing, recorded_profile, selected
 from .clock_source import clock_message
 from .messages import message_class, MessageTypeError
@@ -69,7 +75,7 @@ class BagPlayer(Node):
         commands = [topic for topic, found in chosen.items() if is_command(topic, found, named)]
         if not commands or options.commands:
             return chosen
-        names = ', '.join(printable(topic, 100) for topic in commands)
+        names = ', '.join(one_line(topic, 100) for topic in commands)
         if ask and ask(f'{names} may move a robot that listens; replay too? [y/N] ').strip(
                 ).lower() in ('y', 'yes'):
             return chosen
@@ -81,7 +87,7 @@ class BagPlayer(Node):
             profile = recorded_profile(self._report.qos.get(topic, ()))
             self._topics[topic, kind] = self.create_publisher(message_class(kind), topic, profile)
         except (MessageTypeError, InvalidTopicNameException, ValueError) as error:
-            self.get_logger().warning(f'{printable(topic, 100)}: not replayed, {one_line(error)}')
+            self.get_logger().warning(f'{one_line(topic, 100)}: not replayed, {reason(error)}')
 
     def _play(self) -> None:
         self._ending.wait(self._options.delay)
@@ -175,7 +181,3 @@ def main(args: Sequence[str] | None = None) -> int:
     ask = input if sys.stdin is not None and sys.stdin.isatty() else None
     return run_node('bag_player', lambda context, stop: BagPlayer(options, context, stop, ask),
                     args)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

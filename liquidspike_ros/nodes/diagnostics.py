@@ -59,7 +59,8 @@ def sensor_entry(node: str, hardware: str, name: str, spec: SensorSpec, finding:
         'rate': rate, 'age': age, 'lag': health.lag,
         'accepted': health.accepted, 'dropped': health.dropped,
         'overflows': health.overflows, 'zero_stamps': health.zero_stamps,
-        'frozen': health.frozen, 'last_reason': health.last_reason, 'refused': refused,
+        'frozen': health.frozen, 'finding': health.finding, 'refused': refused,
+        'last_reason': health.last_reason,
     }
     return entry(f'{node}: {name}', hardware, level, message, values)
 
@@ -69,6 +70,8 @@ def _judge(spec: SensorSpec, finding: Finding, health: SensorHealth, age: float,
     lost = ERROR if spec.required else WARN
     if finding.problems:
         return ERROR, '; '.join(finding.problems)
+    if missing and health.finding:
+        return WARN, missing
     if missing:
         # Refused for its stamps, or for ever: a wrong set-up rather than a loss.
         return (ERROR if health.dropped and not health.accepted else lost), missing

@@ -9,6 +9,8 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility, QoSProfile
 
+from ..untrusted.text import printable
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -46,7 +48,8 @@ def inspect_input(node: Node, topic: str, wanted: str, qos: QoSProfile) -> Findi
     for info in node.get_publishers_info_by_topic(resolved):
         who = _full_name(info)
         if info.topic_type != wanted:
-            problems.append(f'{resolved}: got {info.topic_type} from {who}, expected {wanted}')
+            problems.append(f'{resolved}: got {printable(info.topic_type)} from {who}, '
+                            f'expected {wanted}')
             continue
         compatible, reason = qos_check_compatible(info.qos_profile, qos)
         if compatible == QoSCompatibility.ERROR:
@@ -72,8 +75,8 @@ def inspect_output(node: Node, topic: str, sent: str, qos: QoSProfile) -> Findin
     for info in node.get_subscriptions_info_by_topic(resolved):
         who = _full_name(info)
         if info.topic_type != sent:
-            problems.append(f'{resolved}: {who} listens for {info.topic_type}, we send {sent}; '
-                            'set command.kind, or remap')
+            problems.append(f'{resolved}: {who} listens for {printable(info.topic_type)}, '
+                            f'we send {sent}; set command.kind, or remap')
             continue
         compatible, reason = qos_check_compatible(offered, info.qos_profile)
         if compatible == QoSCompatibility.ERROR:
@@ -115,4 +118,5 @@ def _without_first(names: Iterable[str], name: str) -> list[str]:
 def _full_name(info: Any) -> str:
     if 'UNKNOWN' in info.node_name:  # an endpoint is often found before its node is
         return 'a node not known by name yet'
-    return f'{info.node_namespace.rstrip("/")}/{info.node_name}'
+    # Anybody on the network chooses these names.
+    return printable(f'{info.node_namespace.rstrip("/")}/{info.node_name}')

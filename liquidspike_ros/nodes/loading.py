@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from ..control.policy_runtime import PolicyRuntime
 from ..core.checkpoint import CheckpointError, from_pretrained
 from ..robot import RobotError, RobotSpec
+from ..untrusted.text import brief
 
 SHAPING = ('enabled', 'width', 'height', 'window', 'beams', 'angle_min', 'angle_max', 'range_max',
            'sample_rate', 'channels')
@@ -27,7 +27,7 @@ class LoadedPolicy:
 
 
 def load_policy(model: str, robot: RobotSpec, device: str, *, runtime: str = 'auto',
-                precision: str = 'float32') -> LoadedPolicy:
+                precision: str = 'float32', allow_unknown_robot: bool = False) -> LoadedPolicy:
     """Load a checkpoint for ``robot``.
 
     Args:
@@ -36,6 +36,7 @@ def load_policy(model: str, robot: RobotSpec, device: str, *, runtime: str = 'au
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         runtime: How to run it, as for ``PolicyRuntime``.
         precision: As for ``PolicyRuntime``.
+        allow_unknown_robot: Take a checkpoint that does not say which robot it was trained for.
 
     Raises:
         CheckpointError: No checkpoint is asked for, or it is missing, damaged or of another robot.
@@ -47,7 +48,8 @@ def load_policy(model: str, robot: RobotSpec, device: str, *, runtime: str = 'au
                               '(-p model:=/path)')
     chosen = choose_device(device)
     network, metadata = from_pretrained(model, device=chosen)
-    warnings = compare(model, metadata.get('robot'), robot)
+    warnings = compare(model, metadata.get('robot'), robot,
+                       allow_unknown_robot=allow_unknown_robot)
     policy = PolicyRuntime(network, robot, device=chosen, runtime=runtime, precision=precision)
     policy.warm_up()
     if policy.reason:
@@ -74,22 +76,29 @@ def choose_device(device: str) -> str:
     except (RuntimeError, AssertionError) as error:
         if device == 'auto':
             return 'cpu'
-        raise ValueError(f'device: got {device!r}, which does not work here '
+        raise ValueError(f'device: got {brief(device)}, which does not work here '
                          f'({str(error).splitlines()[0]}); expected auto or cpu') from None
     return name
 
 
-def compare(model: str, stored: Any, robot: RobotSpec) -> list[str]:
+def compare(model: str, stored: Any, robot: RobotSpec, *,
+            allow_unknown_robot: bool = False) -> list[str]:
     """Compare the robot a checkpoint was trained for with this one.
 
     Returns:
         Differences that change how it drives, but not what it can read.
 
     Raises:
-        CheckpointError: A difference that the weights cannot bear; names the first field.
+        CheckpointError: A difference that the weights cannot bear; names the first field. Or the
+            checkpoint does not say, and that is not allowed.
     """
-    if not isinstance(stored, Mapping):
-        return [f'{model}: does not say which robot it was trained for']
+    if not stored:
+        unknown = f'{model}: does not say which robot it was trained for'
+        if not allow_unknown_robot:
+            raise CheckpointError(
+                f'{unknown}: nobody knows what its inputs and outputs mean; train it again, or set '
+                'allow_unknown_robot to drive all the same')
+        return [f'{unknown} (allow_unknown_robot)']
     try:
         trained = RobotSpec.from_dict(stored)
     except RobotError as error:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 import importlib
+import importlib.util
+from pathlib import Path
+import re
 from typing import Any
 
 from geometry_msgs.msg import Twist, TwistStamped
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 
 from ..robot import CommandSpec
+from ..untrusted.text import brief, Refusal
 
 COMMAND_TYPES: dict[str, type] = {
     'twist': Twist,
@@ -25,7 +30,10 @@ COMMAND_INTERFACES = {
 }
 
 
-class MessageTypeError(ValueError):
+_INTERFACE = re.compile(r'([a-z][a-z0-9_]{0,100})/msg/([A-Z][A-Za-z0-9]{0,100})')
+
+
+class MessageTypeError(Refusal):
     """An interface is not installed here; the message names it."""
 
 
@@ -35,15 +43,22 @@ def message_class(interface: str) -> type:
     Raises:
         MessageTypeError: The name is no interface of an installed package.
     """
-    parts = interface.split('/')
-    if len(parts) != 3 or parts[1] != 'msg':
-        raise MessageTypeError(f'type: got {interface!r}, expected a name like '
+    parts = _INTERFACE.fullmatch(interface)
+    if parts is None:
+        raise MessageTypeError(f'type: got {brief(interface)}, expected a name like '
                                'sensor_msgs/msg/Image')
-    try:
-        return getattr(importlib.import_module(f'{parts[0]}.msg'), parts[2])
-    except (ImportError, AttributeError):
+    package, name = parts.groups()
+    found: Any = None
+    # A recording names its types, and importing runs code: only packages of messages are imported.
+    spec = importlib.util.find_spec(package)
+    folders = (spec and spec.submodule_search_locations) or ()
+    if any(Path(folder, 'msg', '__init__.py').is_file() for folder in folders):
+        with suppress(ImportError):
+            found = getattr(importlib.import_module(f'{package}.msg'), name, None)
+    if not hasattr(found, 'get_fields_and_field_types'):
         raise MessageTypeError(f'type: {interface} is not installed here, expected package '
-                               f'{parts[0]!r} with message {parts[2]!r}') from None
+                               f'{package!r} with message {name!r}')
+    return found  # type: ignore[no-any-return]
 
 
 def command_message(spec: CommandSpec, values: Sequence[float], stamp: Any) -> Any:

@@ -9,12 +9,13 @@ from typing import Any
 from ..control.policy_runtime import MODES
 from ..control.precision import PRECISIONS
 from ..control.safety import SafetyConfig
+from ..untrusted.text import brief, Refusal
 
 SYNC_POLICIES = ('snapshot', 'approximate_time')
 EXECUTORS = ('auto', 'single', 'events')
 
 
-class OptionError(ValueError):
+class OptionError(Refusal):
     """A node option is out of range; the message names it, what was got and expected."""
 
 
@@ -101,6 +102,8 @@ class PolicyOptions:
     """Parameters of the policy node that do not describe the robot."""
 
     model: str = option('', 'Folder of the checkpoint: config.json and model.safetensors')
+    allow_unknown_robot: bool = option(
+        False, 'Drive with a checkpoint that does not say which robot it was trained for')
     device: str = option('auto', "'auto', 'cpu', 'cuda' or 'cuda:N'; auto takes a GPU if one works")
     runtime: str = option(
         'auto', "'eager', 'cudagraph' (the whole tick captured and replayed), 'compile' "
@@ -129,10 +132,10 @@ class PolicyOptions:
         _one_of('runtime', self.runtime, MODES)
         _one_of('precision', self.precision, PRECISIONS)
         if self.device not in ('auto', 'cpu') and not self.device.startswith('cuda'):
-            raise OptionError(f"device: got {self.device!r}, expected 'auto', 'cpu', 'cuda' or "
-                              "'cuda:N'")
+            raise OptionError(f'device: got {brief(self.device)}, expected '
+                              "'auto', 'cpu', 'cuda' or 'cuda:N'")
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise OptionError(f'{name}: got {value!r}, expected one of {", ".join(allowed)}')
+        raise OptionError(f'{name}: got {brief(value)}, expected one of {", ".join(allowed)}')

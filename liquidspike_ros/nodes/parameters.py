@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 from dataclasses import dataclass
+import difflib
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -22,12 +23,19 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ..robot import RobotError, RobotSpec
+from ..control.safety import LISTENER, OUTSIDE
+from ..robot import CommandSpec, RobotError, RobotSpec
+from ..untrusted.text import Refusal
+from .coercion import as_declared, coerce_overrides, expected
 from .options import OptionError, PolicyOptions
 from .robot_notes import note_of
 
+LIMITS = ('command.lower', 'command.upper')
+"""May be lowered while the node is configured, and count at once."""
+OnLimits = Callable[[tuple[float, ...], tuple[float, ...]], None]
 
-class ParameterError(ValueError):
+
+class ParameterError(Refusal):
     """A parameter cannot be used; one line that names it, what was got and expected."""
 
 
@@ -46,7 +54,9 @@ class Declaration:
         """The descriptor ``ros2 param describe`` shows."""
         result = ParameterDescriptor(
             name=self.name, description=self.description, read_only=self.read_only)
-        if not (self.read_only or self.live):
+        if self.name in LIMITS:
+            result.additional_constraints = 'May be lowered at once, also while driving.'
+        elif not (self.read_only or self.live):
             result.additional_constraints = 'Takes effect at the next configure.'
         if self.limits is not None:
             low, high = self.limits
@@ -107,27 +117,53 @@ def declare(node: Node, declarations: Sequence[Declaration]) -> None:
     Raises:
         ParameterError: The parameter file or command line gave a wrong type or value.
     """
+    types = {item.name: Parameter.Type.from_parameter_value(item.default) for item in declarations}
+    coerce_overrides(node, types)
     for item in declarations:
         try:
             node.declare_parameter(item.name, item.default, item.descriptor())
         except InvalidParameterTypeException:
-            kind = type(item.default[0] if isinstance(item.default, list) else item.default)
-            plural = 'a list of ' if isinstance(item.default, list) else ''
-            hint = ' (write 1.0, not 1)' if kind is float else ''
+            got = node._parameter_overrides[item.name].value
             raise ParameterError(
-                f'{item.name}: got another type, expected {plural}{kind.__name__}{hint}') from None
+                f'{item.name}: got {shown(got)}, expected {expected(types[item.name])}') from None
         except InvalidParameterValueException as error:
-            limits = f', expected within {list(item.limits)}' if item.limits else ''
-            raise ParameterError(f'{item.name}: {error}{limits}') from None
+            got = shown(node._parameter_overrides[item.name].value)
+            raise ParameterError(
+                f'{item.name}: got {got}, expected within {list(item.limits)}' if item.limits
+                else f'{item.name}: {error}') from None
+
+
+def unknown_overrides(node: Node) -> list[str]:
+    """One line for each value given at start that no parameter takes, with the nearest name."""
+    given: Mapping[str, Any] = node._parameter_overrides
+    known = list(node._parameters)
+    lines = []
+    for name in sorted(given):
+        if name in known or name.startswith('qos_overrides.'):
+            continue
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f'; did you mean {near[0]}?' if near else ''
+        lines.append(f'{name}: unknown parameter, its value counts for nothing{hint}')
+    return lines
+
+
+def shown(value: Any) -> str:
+    """A value that was got, as people write it."""
+    text = repr(value.tolist() if hasattr(value, 'tolist') else value)
+    return text if len(text) < 100 else f'{text[:99]}…'
 
 
 def read(node: Node, declarations: Sequence[Declaration]) -> dict[str, Any]:
     """Current values by dotted name."""
     values = {}
     for item in declarations:
-        value = node.get_parameter(item.name).value
-        values[item.name] = value if isinstance(value, (str, bool, int, float)) else list(value)
+        values[item.name] = _plain(node.get_parameter(item.name).value)
     return values
+
+
+def _plain(value: Any) -> Any:
+    """A parameter's value with a list for every kind of array."""
+    return value if value is None or isinstance(value, (str, bool, int, float)) else list(value)
 
 
 def read_robot(node: Node) -> RobotSpec:
@@ -153,23 +189,26 @@ class PolicyParameters:
 
     Args:
         node: Where they are declared.
-        is_configured: Says whether the node runs on the current values; then only live parameters
-            can be set.
+        configured: The robot that the node runs on, None while it is not configured. While it is,
+            only live parameters can be set, and limits of the command within its limits.
         on_change: Called with the new options after live ones were set.
+        on_limits: Called with the new (lower, upper) after limits were set while configured.
 
     Raises:
         ParameterError: The values given at start do not describe a robot or valid options.
     """
 
-    def __init__(self, node: Node, is_configured: Callable[[], bool],
-                 on_change: Callable[[PolicyOptions], None]) -> None:
-        self._node, self._is_configured, self._on_change = node, is_configured, on_change
+    def __init__(self, node: Node, configured: Callable[[], RobotSpec | None],
+                 on_change: Callable[[PolicyOptions], None], on_limits: OnLimits) -> None:
+        self._node, self._configured = node, configured
+        self._on_change, self._on_limits = on_change, on_limits
         self._robot = robot_declarations()
         self._options = option_declarations(PolicyOptions())
         self._live = {item.name for item in self._options if item.live}
         declare(node, self._robot + self._options)
         self.robot()
         self.options()
+        node.add_pre_set_parameters_callback(lambda given: as_declared(node, given))
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._changed)
 
@@ -179,9 +218,13 @@ class PolicyParameters:
 
     def options(self, changes: Mapping[str, Any] | None = None) -> PolicyOptions:
         """The options the parameters give, with ``changes`` applied."""
-        values = _nest(self._values(self._options, changes))
+        values = self._values(self._options, changes)
+        for item in self._options:  # rclpy lets NaN through
+            if item.limits and not item.limits[0] <= values[item.name] <= item.limits[1]:
+                raise ParameterError(f'{item.name}: got {values[item.name]}, expected within '
+                                     f'{list(item.limits)}')
         try:
-            return build_options(PolicyOptions(), values)
+            return build_options(PolicyOptions(), _nest(values))
         except OptionError as error:
             raise ParameterError(str(error)) from None
 
@@ -192,22 +235,50 @@ class PolicyParameters:
         return values
 
     def _check(self, parameters: list[Parameter]) -> SetParametersResult:
-        changes = {p.name: p.value for p in parameters}
+        changes = {p.name: _plain(p.value) for p in parameters}
         ours = {item.name for item in self._robot + self._options}
-        late = sorted((changes.keys() & ours) - self._live)
-        if late and self._is_configured():
-            return SetParametersResult(successful=False, reason=(
-                f'{late[0]}: in use, expected an unconfigured node: deactivate, then clean up'))
+        robot = self._configured()
+        late = sorted((changes.keys() & ours) - self._live - set(LIMITS))
         try:
-            self.robot(changes)
-            self.options(changes)
+            if late and robot is not None:
+                raise ParameterError(f'{late[0]}: in use, expected an unconfigured node: '
+                                     'deactivate, then clean up')
+            wanted = self.robot(changes)
+            waivable = ('', *wanted.sensors, OUTSIDE, LISTENER)
+            for name in self.options(changes).safety.arm_without:
+                if name not in waivable:
+                    raise ParameterError(f'safety.arm_without: got {name!r}, expected some of '
+                                         f'{", ".join(waivable[1:])}')
+            if robot is not None and changes.keys() & set(LIMITS):
+                within(robot.command, wanted.command)
         except ParameterError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
     def _changed(self, parameters: list[Parameter]) -> None:
-        if {p.name for p in parameters} & self._live:
+        names = {p.name for p in parameters}
+        if names & self._live:
             self._on_change(self.options())
+        if names & set(LIMITS) and self._configured() is not None:
+            command = self.robot().command
+            self._on_limits(command.lower, command.upper)
+
+
+def within(configured: CommandSpec, wanted: CommandSpec) -> None:
+    """Check limits that are to count at once, while the robot may drive.
+
+    Raises:
+        ParameterError: They let through what the configured ones do not.
+    """
+    for i, name in enumerate(configured.names):
+        for side, least, most in (('lower', configured.lower[i], configured.rest[i]),
+                                  ('upper', configured.rest[i], configured.upper[i])):
+            value = getattr(wanted, side)[i]
+            if not least <= value <= most:
+                raise ParameterError(
+                    f'command.{side}[{i}] ({name}): got {value:g}, expected [{least:g}, {most:g}]: '
+                    'while configured a limit can be lowered, not raised; to raise it, '
+                    'deactivate, then clean up')
 
 
 def build_options(options: Any, values: Mapping[str, Any]) -> Any:

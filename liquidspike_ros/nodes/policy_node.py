@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+
+if __name__ == '__main__':  # before torch and others are loaded
+    from liquidspike_ros.nodes.start import main_policy_node
+
+    sys.exit(main_policy_node())
+
+from collections.abc import Callable, Mapping, Sequence
 import gc
 import os
-import sys
 import threading
 import time
 from typing import Any
@@ -24,10 +30,13 @@ from .arming import Missing
 from .command_output import same_but_for_numbers
 from .loading import load_policy
 from .options import PolicyOptions
-from .parameters import PolicyParameters
-from .policy_report import policy_diagnostics, SensorRates
+from .parameters import PolicyParameters, unknown_overrides
+from .policy_help import HELP
+from .policy_report import policy_diagnostics, report_refusal, SensorRates
 from .policy_session import PolicySession
-from .process import run_node, StartError, StopRequest
+from .process import one_line, run_node, StartError, StopRequest
+
+__all__ = ['HELP', 'PolicyNode', 'main']
 
 DISCOVERY = 0.5
 """How long publishers have to be found before configure judges their types, s."""
@@ -64,8 +73,15 @@ class PolicyNode(LifecycleNode):
         self._refusal = ''
         self._failure, self._starting = '', False
         self._missing: dict[str, str] = {}  # by sensor, as last logged
-        self._policy_parameters = PolicyParameters(
-            self, lambda: self._session is not None, self._on_options)
+        try:
+            self._policy_parameters = PolicyParameters(
+                self, lambda: self._session.robot if self._session else None, self._on_options,
+                self._on_limits)
+        except ValueError as error:
+            report_refusal(self, str(error))
+            raise
+        for line in unknown_overrides(self):
+            self.get_logger().warning(line)
         options = self._policy_parameters.options()
         self.executor_kind = options.executor
         torch.set_num_threads(options.threads)
@@ -90,29 +106,44 @@ class PolicyNode(LifecycleNode):
         self._starting = True
         for trigger in (self.trigger_configure, self.trigger_activate):
             if trigger() != SUCCESS:
+                failure = self._failure or 'lifecycle transition failed'
                 self.close()
+                report_refusal(self, failure)
                 self.destroy_node()
-                raise StartError(self._failure or 'lifecycle transition failed')
+                raise StartError(failure)
         self._starting = False
 
     # Lifecycle
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load, check and warm the model, subscribe; fails with one line that says why."""
+        return self._attempt('configure', self._configure)
+
+    def _attempt(self, what: str, work: Callable[[], object]) -> TransitionCallbackReturn:
+        # rclpy drops what a transition raises without a word, so nothing may pass.
+        publishers, subscriptions = set(self.publishers), set(self.subscriptions)
         try:
-            self._session = self._configure()
-        except (StartError, ValueError, RuntimeError, OSError) as error:
-            self._failure = ' '.join(str(error).split())
+            work()
+        except Exception as error:
+            self._failure = f'{what}: {one_line(error)}' if what != 'configure' else one_line(error)
+            if self._session is None:  # what was made before it failed is left to nobody
+                for publisher in set(self.publishers) - publishers:
+                    self.destroy_publisher(publisher)
+                for subscription in set(self.subscriptions) - subscriptions:
+                    self.destroy_subscription(subscription)
             if not self._starting:  # else the process says it, once
-                self.get_logger().error(f'configure: {self._failure}')
+                self.get_logger().error(f'{what}: {one_line(error)}')
+            self._on_report()
             return FAILURE
+        self._failure = ''
         return SUCCESS
 
-    def _configure(self) -> PolicySession:
+    def _configure(self) -> None:
         robot, options = self._policy_parameters.robot(), self._policy_parameters.options()
         began = time.monotonic()
         policy = load_policy(options.model, robot, options.device, runtime=options.runtime,
-                             precision=options.precision)
+                             precision=options.precision,
+                             allow_unknown_robot=options.allow_unknown_robot)
         for warning in policy.warnings:
             self.get_logger().warning(warning)
         session = PolicySession(self, robot, options, policy, self._on_change, self._on_error,
@@ -128,17 +159,20 @@ class PolicyNode(LifecycleNode):
         if blocked:
             session.close()
             raise StartError(blocked)
-        return session
+        self._session = session
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start inference, unarmed."""
         assert self._session is not None
+        session = self._session
         self._held, self._refusal = False, ''
         # A full collection walks through all of torch for some 100 ms with the GIL in hand, which
         # is a missed tick or a STOP; what is loaded by now is left out from here on.
         gc.collect()
         gc.freeze()
-        self._session.activate()
+        if self._attempt('activate', session.activate) != SUCCESS:
+            session.deactivate()
+            return FAILURE
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -226,7 +260,8 @@ class PolicyNode(LifecycleNode):
         self._refusal = refusal
 
     def _on_report(self) -> None:
-        self._reports.publish(policy_diagnostics(self, self._session, self._rates))
+        self._reports.publish(policy_diagnostics(
+            self, self._session, self._rates, self._failure))
         if self._session is not None and self._session.active:
             self._tell_missing(self._session.missing())
 
@@ -243,6 +278,11 @@ class PolicyNode(LifecycleNode):
     def _on_options(self, options: PolicyOptions) -> None:
         if self._session is not None:
             self._session.options = options
+
+    def _on_limits(self, lower: tuple[float, ...], upper: tuple[float, ...]) -> None:
+        if self._session is not None:
+            self._session.lower_limits(lower, upper)
+            self.get_logger().info(f'command limits: {list(lower)} to {list(upper)} from now on')
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         if self._session is not None:
@@ -278,7 +318,3 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _executor_kind(node: Any) -> str:
     return node.executor_kind
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -6,12 +6,17 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.duration import Duration
+from rclpy.node import Node
 
 from ..control.safety import ACTIVE, FAULT, LISTENER, STOP
 from ..sensing.synchronizer import SensorHealth
 from .diagnostics import array, entry, ERROR, OK, sensor_entry, STALE, WARN
 from .graph import other_publishers
 from .policy_session import PolicySession
+
+LISTENING = 0.5
+"""How long a node that cannot start looks for somebody who reads its diagnostics, s."""
 
 
 class SensorRates:
@@ -31,17 +36,49 @@ class SensorRates:
         return rates
 
 
-def policy_diagnostics(node: Any, session: PolicySession | None, rates: SensorRates
-                       ) -> DiagnosticArray:
-    """The message of ``/diagnostics`` for the policy node as it stands."""
+def refusal(node: Any, failure: str) -> DiagnosticArray:
+    """The message of ``/diagnostics`` for a node that is not configured.
+
+    Args:
+        node: The node.
+        failure: Why configuring it failed; empty if nobody has tried.
+    """
     stamp, name = node.get_clock().now().to_msg(), node.get_fully_qualified_name().lstrip('/')
+    level, message = (ERROR, f'not configured: {failure}') if failure else (STALE, 'not configured')
+    return array(stamp, [entry(f'{name}: command', '', level, message, {'reason': failure})])
+
+
+def report_refusal(node: Node, failure: str) -> None:
+    """Say on ``/diagnostics`` why a node that is about to end cannot start.
+
+    Waits for a moment until somebody listens, and until they have got it.
+    """
+    publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+    end = time.monotonic() + LISTENING
+    while not publisher.get_subscription_count() and time.monotonic() < end:
+        time.sleep(0.02)
+    publisher.publish(refusal(node, failure))
+    publisher.wait_for_all_acked(Duration(seconds=LISTENING))
+
+
+def policy_diagnostics(node: Any, session: PolicySession | None, rates: SensorRates,
+                       failure: str = '') -> DiagnosticArray:
+    """The message of ``/diagnostics`` for the policy node as it stands.
+
+    Args:
+        node: The node.
+        session: What it runs, if it is configured.
+        rates: Keeps count between two reports.
+        failure: Why the last transition failed, if it did.
+    """
     if session is None:
-        return array(stamp, [entry(f'{name}: command', '', STALE, 'not configured', {})])
+        return refusal(node, failure)
+    stamp, name = node.get_clock().now().to_msg(), node.get_fully_qualified_name().lstrip('/')
     robot = session.robot
     health = session.intake.health()
     measured = rates.update(health)
     now = node.get_clock().now().nanoseconds
-    entries = [_command(node, name, session), _inference(name, session)]
+    entries = [_command(node, name, session, failure), _inference(name, session)]
     missing = session.missing() if session.active else {}
     for sensor, finding in session.inspect().items():
         entries.append(sensor_entry(name, robot.name, sensor, robot.sensors[sensor], finding,
@@ -51,13 +88,13 @@ def policy_diagnostics(node: Any, session: PolicySession | None, rates: SensorRa
     return array(stamp, entries)
 
 
-def _command(node: Any, name: str, session: PolicySession) -> Any:
+def _command(node: Any, name: str, session: PolicySession, failure: str) -> Any:
     decision, robot = session.decision, session.robot
     others = other_publishers(node, robot.command.topic)
     level = {ACTIVE: OK, STOP: ERROR, FAULT: ERROR}.get(decision.state, WARN)
     message = f'{decision.state}: {decision.reason}' if decision.reason else decision.state
     if not session.active:
-        level, message = WARN, 'inactive'
+        level, message = (ERROR, f'inactive: {failure}') if failure else (WARN, 'inactive')
     if others and not session.options.safety.allow_other_publishers:
         level = ERROR
         message = (f'{node.resolve_topic_name(robot.command.topic)}: also published by '

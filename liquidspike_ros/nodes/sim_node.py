@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == '__main__':  # before torch and others are loaded
+    from liquidspike_ros.nodes.start import main_sim_node
+
+    sys.exit(main_sim_node())
+
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import json
 import math
-import sys
 import threading
 from typing import Any
 
 from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.context import Context
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from ..sim.messages import SimMessage
+from ..sim.messages import SimMessage, time_message
 from ..sim.simulation import Simulation
+from .help import NodeHelp
 from .messages import message_class
 from .options import option, OptionError
-from .pacing import Pacer
-from .parameters import build_options, declare, option_declarations, read
+from .pacing import Follower, Pacer
+from .parameters import build_options, declare, option_declarations, read, unknown_overrides
 from .process import run_node, StopRequest
 
 STEP = 5_000_000
@@ -46,12 +54,36 @@ class SimOptions:
     time_limit: float = option(60.0, 'Seconds from the first command to the outcome timeout',
                                limits=(0.1, 86_400.0), read_only=True)
     once: bool = option(False, 'End the process a second after the first outcome', read_only=True)
+    publish_clock: bool = option(
+        True, 'Publish /clock; false where another simulator does: this one then runs and stamps '
+        'by it (by the system clock, if use_sim_time is set to false)', read_only=True)
     command_type: str = option('twist', "'twist' or 'twist_stamped'", read_only=True)
 
     def __post_init__(self) -> None:
         if self.command_type not in ('twist', 'twist_stamped'):
             raise OptionError(f'command_type: got {self.command_type!r}, expected twist or '
                               'twist_stamped')
+
+
+HELP = NodeHelp(
+    program='sim_node',
+    summary='The simulated robot of the beacon arena (MuJoCo) on real topics, in real time. It '
+            'waits for commands; the time limit of an episode counts from the first one.',
+    declarations=lambda: option_declarations(SimOptions()),
+    topics=[
+        ('camera/image_raw', 'sensor_msgs/msg/Image', 'out, rgb8 96×72, 15 Hz'),
+        ('imu', 'sensor_msgs/msg/Imu', 'out, 200 Hz'),
+        ('scan', 'sensor_msgs/msg/LaserScan', 'out, 180 beams, 10 Hz'),
+        ('audio', 'std_msgs/msg/Int16MultiArray', 'out, stereo, 16 kHz'),
+        ('odom, ground_truth', 'nav_msgs/msg/Odometry', 'out, 50 and 15 Hz'),
+        ('/clock', 'rosgraph_msgs/msg/Clock', 'out, 100 Hz; in, where publish_clock is false'),
+        ('~/status', 'std_msgs/msg/String', 'out, JSON: seed, outcome, time, distance'),
+        ('cmd_vel', 'geometry_msgs/msg/Twist', 'in (TwistStamped, if command_type says so)')],
+    services=[('~/reset', 'std_srvs/srv/Trigger', 'starts the next episode')],
+    examples=[
+        'ros2 run liquidspike_ros sim_node --ros-args -p seed:=1030',
+        'ros2 run liquidspike_ros sim_node --ros-args -r __ns:=/robot2 -p publish_clock:=false',
+        'ros2 topic pub -r 10 /cmd_vel geometry_msgs/msg/Twist "{angular: {z: 0.5}}"'])
 
 
 class Episode:
@@ -130,6 +162,9 @@ class SimNode(Node):
         declarations = option_declarations(SimOptions())
         declare(self, declarations)
         self._options: SimOptions = build_options(SimOptions(), read(self, declarations))
+        for line in unknown_overrides(self):
+            self.get_logger().warning(line)
+        self._follower = None if self._options.publish_clock else self._follow_clock()
         self._seed, self._stop = self._options.seed, stop
         self._ending, self._reset = threading.Event(), threading.Event()
         self._lock = threading.Lock()
@@ -141,6 +176,11 @@ class SimNode(Node):
         self.create_service(Trigger, '~/reset', self._on_reset)
         self._thread = threading.Thread(target=self._run, name='physics', daemon=True)
         self._thread.start()
+
+    def _follow_clock(self) -> Follower:
+        if 'use_sim_time' not in self._parameter_overrides:  # else it was set on purpose
+            self.set_parameters([Parameter('use_sim_time', value=True)])
+        return Follower(lambda: self.get_clock().now().nanoseconds)
 
     def _listen(self) -> None:
         if self._options.command_type == 'twist':
@@ -180,7 +220,9 @@ class SimNode(Node):
     def _episode(self) -> None:
         # The limit of the task counts from the first command, not from the start of the process.
         episode = Episode(Simulation(self._seed, time_limit=1e9), self._options.time_limit)
-        pacer = Pacer(self._options.real_time_factor)
+        pacer = self._follower or Pacer(self._options.real_time_factor)
+        if self._follower:
+            self._wait_for_clock(self._follower)
         self.get_logger().info(f'episode with seed {self._seed}')
         while not (self._ending.is_set() or self._reset.is_set() or self._stop.set):
             with self._lock:
@@ -201,7 +243,19 @@ class SimNode(Node):
             if behind:
                 self.get_logger().warning(behind)
 
+    def _wait_for_clock(self, follower: Follower) -> None:
+        """Nothing is simulated, and nothing stamped, before the time is known."""
+        follower.offset = None
+        while follower.offset is None and not self._ending.is_set():
+            complaint = follower.wait(0, self._ending)
+            if complaint:
+                self.get_logger().warning(complaint)
+
     def _publish(self, message: SimMessage) -> None:
+        if self._follower:
+            if message.topic == 'clock':
+                return
+            message = shifted(message, self._follower.offset or 0)
         publisher = self._topics.get(message.topic)
         if publisher is None:
             # The clock is global, whatever the namespace of the robot.
@@ -216,10 +270,16 @@ class SimNode(Node):
         self._thread.join(timeout=5.0)
 
 
+def shifted(message: SimMessage, offset: int) -> SimMessage:
+    """The same message with its stamp ``offset`` ns later; as it is, if it carries none."""
+    header = getattr(message.msg, 'header', None)
+    if header is None:
+        return message
+    stamp = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec + offset
+    later = replace(message.msg, header=replace(header, stamp=time_message(stamp)))
+    return replace(message, msg=later)
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of ``sim_node``; returns the exit code."""
     return run_node('sim_node', SimNode, args)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == '__main__':  # before torch and others are loaded
+    from liquidspike_ros.nodes.start import main_train_node
+
+    sys.exit(main_train_node())
+
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 import json
-import sys
 import threading
 from typing import Any
 
@@ -20,9 +26,17 @@ from ..share import shared_file
 from ..training.configuration import load_train_config
 from ..training.console import Console, StepReport
 from ..training.trainer import train
+from .help import NodeHelp
 from .options import option
-from .parameters import build_options, declare, option_declarations, read, read_robot
-from .process import contained, StartError
+from .parameters import (
+    build_options,
+    declare,
+    option_declarations,
+    read,
+    read_robot,
+    unknown_overrides,
+)
+from .process import run_contained, StartError, StopRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +53,24 @@ class TrainOptions:
                          limits=(0, 1_000_000), read_only=True)
     init_from: str = option('', 'Checkpoint to fine-tune; empty: random weights', read_only=True)
     resume: bool = option(False, 'Go on with the last checkpoint below output', read_only=True)
+    overwrite: bool = option(
+        False, 'Replace a trained model that output holds', read_only=True)
     device: str = option('', 'cpu, cuda or cuda:N; empty: as in config_file', read_only=True)
+
+
+HELP = NodeHelp(
+    program='train_node',
+    summary='Trains a policy from recordings, as `liquidspike train` does: parameters in, progress '
+            'on a topic, a checkpoint out. It starts at once and ends with the training; Ctrl-C '
+            'leaves a usable checkpoint. A robot file (config/robots) is a parameter file for it; '
+            'its fields are parameters as well, which policy_node --help lists.',
+    declarations=lambda: option_declarations(TrainOptions()),
+    topics=[('~/progress', 'std_msgs/msg/String', 'out, JSON of every step, and of the end')],
+    services=[],
+    examples=[
+        'ros2 run liquidspike_ros train_node --ros-args --params-file my_robot.yaml '
+        '-p "bags:=[bags/one, bags/two.mcap]" -p output:=models/mine',
+        'ros2 launch liquidspike_ros train.launch.py bags:="[bags]" output:=models/mine'])
 
 
 class TopicConsole(Console):
@@ -82,8 +113,13 @@ class TrainNode(Node):
         declare(self, declarations)
         self._options: TrainOptions = build_options(TrainOptions(), read(self, declarations))
         self._robot: RobotSpec = read_robot(self)
+        for line in unknown_overrides(self):
+            self.get_logger().warning(line)
         self._progress = self.create_publisher(String, '~/progress', QoSProfile(
             depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+        if self._options.resume and self._options.init_from:
+            raise StartError(f'init_from: got {self._options.init_from!r} beside resume, expected '
+                             'one of them')
         for name, given in (('bags', any(self._options.bags)), ('output', self._options.output)):
             if not given:
                 raise StartError(f'{name}: got nothing, expected '
@@ -101,6 +137,7 @@ class TrainNode(Node):
             {name: value for name, value in given.items() if value})
         result = train(options.bags, options.output, self._robot, config,
                        init_from=options.init_from or None, resume=options.resume,
+                       overwrite=options.overwrite,
                        console=TopicConsole(self, self._progress.publish))
         state = 'interrupted' if result.interrupted else 'done'
         self._progress.publish(String(data=json.dumps({
@@ -112,27 +149,25 @@ class TrainNode(Node):
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of ``train_node``; returns the exit code."""
     # Reading recordings can take an hour; from training on a signal asks for a tidy end instead.
-    with contained('train_node', args, raising=True) as (context, stop):
-        node = TrainNode(context)
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(node)
-        ending = threading.Event()
-
-        def turn() -> None:
-            while not ending.is_set():
-                executor.spin_once(timeout_sec=0.1)
-
-        # Training keeps the main thread, where Python delivers Ctrl-C to it.
-        turning = threading.Thread(target=turn, name='executor', daemon=True)
-        turning.start()
-        try:
-            node.train()
-        finally:
-            ending.set()
-            turning.join(timeout=1.0)
-            node.destroy_node()
-    return stop.code
+    return run_contained('train_node', _train, args, raising=True)
 
 
-if __name__ == '__main__':
-    sys.exit(main())
+def _train(context: Context, stop: StopRequest) -> None:
+    node = TrainNode(context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    ending = threading.Event()
+
+    def turn() -> None:
+        while not ending.is_set():
+            executor.spin_once(timeout_sec=0.1)
+
+    # Training keeps the main thread, where Python delivers Ctrl-C to it.
+    turning = threading.Thread(target=turn, name='executor', daemon=True)
+    turning.start()
+    try:
+        node.train()
+    finally:
+        ending.set()
+        turning.join(timeout=1.0)
+        node.destroy_node()

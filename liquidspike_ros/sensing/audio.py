@@ -12,8 +12,11 @@ from ..robot import AudioSpec
 from .fields import byte_array, converter, number_array, stamp_of
 from .observation import InvalidSample, Sample
 from .resampling import change_rate
+from .sample_formats import better_format, container_of, samples_of
 
 MAX_SAMPLES = 10_000_000
+MAX_BYTES = 8 * MAX_SAMPLES
+MAX_SECONDS = 10.0  # of one message; a change of rate may make many samples of few
 
 
 def _frames(pcm: NDArray[Any], channels: int) -> NDArray[Any]:
@@ -61,35 +64,48 @@ def mix(samples: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
     return samples[np.arange(channels) % samples.shape[0]]
 
 
-def _sample(stamp: int, pcm: NDArray[Any], spec: AudioSpec) -> Sample:
-    samples = np.ascontiguousarray(pcm, np.float32) / np.float32(32768.0)
-    samples = change_rate(samples, spec.source_rate or spec.sample_rate, spec.sample_rate)
+def _sample(stamp: int, samples: NDArray[Any], spec: AudioSpec) -> Sample:
+    rate = spec.source_rate or spec.sample_rate
+    if samples.shape[1] > MAX_SECONDS * rate:
+        raise InvalidSample(f'data: got {samples.shape[1] / rate:.1f} s of sound in one message, '
+                            f'expected at most {MAX_SECONDS:g}')
+    samples = change_rate(samples, rate, spec.sample_rate)
     return Sample(stamp, np.ascontiguousarray(mix(samples, spec.channels)))
 
 
 def _bytes(data: Any, spec: AudioSpec) -> NDArray[Any]:
-    raw = byte_array(data)
-    if raw.size % 2:
-        raise InvalidSample(f'data: got {raw.size} bytes, expected an even number (16-bit PCM)')
-    return _frames(np.frombuffer(raw.tobytes(), '<i2'), spec.source_channels or spec.channels)
+    raw, channels = np.ascontiguousarray(byte_array(data)), spec.source_channels or spec.channels
+    if raw.size > MAX_BYTES:
+        raise InvalidSample(f'data: got {raw.size} bytes, expected at most {MAX_BYTES}')
+    container = container_of(raw)
+    if container:
+        raise InvalidSample(f'data: got {container} ({raw[:4].tobytes().hex()} at its start), '
+                            f'expected {spec.sample_format} samples: set the driver to send those '
+                            "(audio_capture: format 'wave')")
+    samples = _frames(samples_of(raw, spec.sample_format), channels)
+    better = better_format(raw, spec.sample_format, channels)
+    if better:
+        raise InvalidSample(f'data: {better}')
+    return samples
 
 
 @converter
 def convert_int16(msg: Any, spec: AudioSpec) -> Sample:
     """``std_msgs/msg/Int16MultiArray``; carries no time, so the stamp is 0."""
-    pcm = number_array(msg.data, np.int16, 'data')
-    return _sample(0, _from_layout(msg, pcm, spec.source_channels or spec.channels), spec)
+    pcm = _from_layout(msg, number_array(msg.data, np.int16, 'data'),
+                       spec.source_channels or spec.channels)
+    return _sample(0, np.ascontiguousarray(pcm, np.float32) / np.float32(32768.0), spec)
 
 
 @converter
 def convert_bytes(msg: Any, spec: AudioSpec) -> Sample:
-    """``audio_common_msgs/msg/AudioData``, S16LE (``audio_capture`` with ``format: wave``)."""
+    """``audio_common_msgs/msg/AudioData``: bare samples of ``spec.sample_format``."""
     return _sample(0, _bytes(msg.data, spec), spec)
 
 
 @converter
 def convert_stamped_bytes(msg: Any, spec: AudioSpec) -> Sample:
-    """``audio_common_msgs/msg/AudioDataStamped``, S16LE."""
+    """``audio_common_msgs/msg/AudioDataStamped``: bare samples of ``spec.sample_format``."""
     return _sample(stamp_of(msg), _bytes(msg.audio.data, spec), spec)
 
 
@@ -97,7 +113,8 @@ def convert_audio(msg: Any, spec: AudioSpec) -> Sample:
     """Any of ``AUDIO_TYPES`` -> float32 ``[spec.channels, n]`` in [−1, 1], by the fields it has.
 
     Raises:
-        InvalidSample: Empty, not divisible by the channels, an odd number of bytes.
+        InvalidSample: Empty, not a whole number of frames, MP3 or another coding, another sample
+            format than the robot file says.
     """
     if hasattr(msg, 'layout'):
         return convert_int16(msg, spec)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..robot import AudioSpec, ImuSpec, SensorSpec
+from .imu_halves import Halves
 from .resampling import window_means
 
 Array = NDArray[Any]
@@ -91,12 +92,17 @@ class WindowBuffer:
     more than ``max_age`` without samples, starts one sample period before its first sample. Cells
     are means of the linear interpolation. One new sample gives the line to it from the one before;
     none repeats the newest value, which is masked once it is older than ``max_age``.
+
+    Angular velocity and acceleration each go by the samples that measured them (``Halves``): one
+    without a sample in this window holds its newest value for ``max_age`` and then reads zeros.
     """
 
     def __init__(self, spec: ImuSpec) -> None:
         self._spec = spec
         self._entries: deque[Entry] = deque(maxlen=max(64, math.ceil(2 * spec.rate)))
         self._last: Entry | None = None
+        self._halves = Halves(round(spec.max_age * NANOSECONDS))
+        self._known: list[tuple[int, Array] | None] = [None, None]  # newest stamp and value [3]
         self.overflows = 0
 
     def add(self, entry: Entry) -> None:
@@ -110,34 +116,79 @@ class WindowBuffer:
         while self._entries and self._entries[0].sequence <= limit:
             fresh.append(self._entries.popleft())
         fresh.sort(key=lambda entry: entry.stamp)
-        before, window = self._last, self._spec.window
+        before = self._last
         if fresh and (before is None or fresh[-1].stamp >= before.stamp):
             self._last = fresh[-1]
         if self._last is None:
             return None
         if not fresh:
-            return self._last, np.repeat(self._last.data[:, None], window, axis=1)
+            held = np.concatenate([self._held(half, self._last.stamp) for half in (0, 1)])
+            return self._last, np.repeat(held[:, None], self._spec.window, axis=1)
         return self._last, self._resample(before, fresh)
 
+    def _held(self, half: int, stamp: int) -> Array:
+        """Newest value of a half ``[3]`` at the time ``stamp``; zeros where it is too old."""
+        known = self._known[half]
+        if known is None or stamp - known[0] > self._spec.max_age * NANOSECONDS:
+            return np.zeros(3, np.float32)
+        return known[1]
+
     def _resample(self, before: Entry | None, fresh: list[Entry]) -> Array:
-        base = fresh[0].stamp
-        times = np.array([entry.stamp - base for entry in fresh], np.float64) / NANOSECONDS
-        values = np.stack([entry.data for entry in fresh], axis=1).astype(np.float64)
+        base, stamps = fresh[0].stamp, [entry.stamp for entry in fresh]
+        times = np.array([stamp - base for stamp in stamps], np.float64) / NANOSECONDS
+        values = np.stack([entry.data for entry in fresh], axis=1)
         start, stop = -1.0 / self._spec.rate, float(times[-1])
         if before is not None:
             since = (before.stamp - base) / NANOSECONDS
             if -self._spec.max_age <= since <= 0:
                 start = since
-                times = np.concatenate(([since], times))
-                values = np.concatenate((before.data[:, None], values), axis=1)
         # Duplicate of the sample before, or a late one on its own: there is no span to cover.
         start = min(start, stop - 0.1 / self._spec.rate)
-        return window_means(times, values, start, stop, self._spec.window).astype(np.float32)
+        measured = self._halves.split(stamps, values)
+        both = slice(0, 6) if measured.all() and self._together() else None
+        rows = [both] if both else [slice(0, 3), slice(3, 6)]
+        parts = [self._part(part, base, times, values, measured[part.start // 3], (start, stop))
+                 for part in rows]
+        for half in (0, 1):
+            if (at := np.flatnonzero(measured[half])).size:
+                self._keep(half, stamps[at[-1]], values[3 * half:3 * half + 3, at[-1]])
+        return np.concatenate(parts).astype(np.float32)
+
+    def _together(self) -> bool:
+        """Whether the newest values of both halves are of one and the same sample."""
+        stamps = [None if known is None else known[0] for known in self._known]
+        return stamps[0] == stamps[1]
+
+    def _part(self, rows: slice, base: int, times: Array, values: Array, measured: Array,
+              span: tuple[float, float]) -> Array:
+        """Window of some rows, all of one half or of both where they have the same samples."""
+        halves = range(rows.start // 3, rows.stop // 3)
+        if not measured.any():
+            stamp = base + round(times[-1] * NANOSECONDS)
+            held = np.concatenate([self._held(half, stamp) for half in halves])
+            return np.repeat(held[:, None], self._spec.window, axis=1)
+        times, values = times[measured], values[rows, measured].astype(np.float64)
+        known = [self._known[half] for half in halves]
+        if known[0] is not None:
+            # The line starts at the sample before, where that is near enough.
+            since = (known[0][0] - base) / NANOSECONDS
+            if times[0] - self._spec.max_age <= since <= times[0]:
+                before = np.concatenate([value for _, value in filter(None, known)])
+                times = np.concatenate(([since], times))
+                values = np.concatenate((before[:, None], values), axis=1)
+        return window_means(times, values, *span, self._spec.window)
+
+    def _keep(self, half: int, stamp: int, value: Array) -> None:
+        known = self._known[half]
+        if known is None or stamp >= known[0]:
+            self._known[half] = (stamp, value.copy())
 
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
         self._last = None
+        self._known = [None, None]
+        self._halves.forget()
 
 
 class RingBuffer:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..robot import AUDIO_TYPES, AudioSpec, LidarSpec, SensorSpec
 from .buffers import Entry, make_buffer, NANOSECONDS
 from .observation import InvalidSample, Sample
+from .plausibility import make_plausibility
 
 MOST_REASONS = 12  # kinds of refusal told apart for one sensor
 LAG_SHARE = 0.1  # weight of the newest message in the mean lag
@@ -36,6 +37,8 @@ class SensorHealth:
         last_reason: Why the last refused message was refused.
         reasons: How often messages were refused, by reason. Reasons that differ in their numbers
             only are one; it shows the newest.
+        finding: What makes the accepted samples implausible (units, gravity, bytes per second),
+            with the figures; empty where nothing does.
         lag: Running mean of arrival minus stamp over all stamped messages, refused ones too, s;
             NaN before the first.
     """
@@ -49,6 +52,7 @@ class SensorHealth:
     last_refusal: int = 0
     last_reason: str = ''
     reasons: Mapping[str, int] = field(default_factory=dict)
+    finding: str = ''
     lag: float = math.nan
 
 
@@ -71,6 +75,7 @@ class Channel:
         self._last_reason = ''
         self._reasons: dict[str, tuple[str, int]] = {}
         self._lag = math.nan
+        self._plausibility = make_plausibility(spec)
         self._frozen = False
         self._payload = b''
         self._changed = 0
@@ -88,6 +93,7 @@ class Channel:
         self._accepted += 1
         self._last_arrival = now
         self._watch_payload(sample.data, now, moving_since)
+        self._plausibility.add(sample, now)
         entry = Entry(sequence, now, stamp, sample.data, self._frozen)
         self.buffer.add(entry)
         return entry
@@ -131,7 +137,8 @@ class Channel:
             accepted=self._accepted, dropped=self._dropped, zero_stamps=self._zero_stamps,
             overflows=self.buffer.overflows, frozen=self._frozen, lag=self._lag,
             last_arrival=self._last_arrival, last_refusal=self._last_refusal,
-            last_reason=self._last_reason, reasons=dict(self._reasons.values()))
+            last_reason=self._last_reason, reasons=dict(self._reasons.values()),
+            finding=self._plausibility.finding)
 
     def _watch_payload(self, data: NDArray[Any], now: int, moving_since: int | None) -> None:
         """Note whether the same payload has been coming for too long while the robot moved.

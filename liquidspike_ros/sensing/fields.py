@@ -18,12 +18,13 @@ from numpy.typing import DTypeLike, NDArray
 from .observation import InvalidSample, Sample
 
 Spec = TypeVar('Spec')
+_LONGEST = 400  # letters of a reason: numbers may have as many digits
 _MALFORMED = (AttributeError, TypeError, ValueError, OverflowError, LookupError, MemoryError,
               BufferError)
 
 
 def converter(function: Callable[[Any, Spec], Sample]) -> Callable[[Any, Spec], Sample]:
-    """Turn what an object that is no such message raises into ``InvalidSample``.
+    """Turn what an object that is no such message raises into ``InvalidSample``, on one line.
 
     The explicit checks inside a converter name the field; this one is for missing attributes and
     values of absurd types, which only a broken bridge produces.
@@ -33,13 +34,22 @@ def converter(function: Callable[[Any, Spec], Sample]) -> Callable[[Any, Spec], 
     def checked(msg: Any, spec: Spec) -> Sample:
         try:
             return function(msg, spec)
-        except InvalidSample:
-            raise
+        except InvalidSample as error:
+            text = str(error)
+            if len(text) <= _LONGEST and text.isprintable():
+                raise
+            raise InvalidSample(one_line(text, _LONGEST)) from None
         except _MALFORMED as error:
-            text = ' '.join(str(error).split())[:160]
-            raise InvalidSample(f'malformed message: {type(error).__name__}: {text}') from None
+            raise InvalidSample(f'malformed message: {type(error).__name__}: '
+                                f'{one_line(str(error), 160)}') from None
 
     return checked
+
+
+def one_line(text: str, limit: int) -> str:
+    """Text of a message as a log may hold it: one line, no control characters, bounded."""
+    words = ' '.join(text[:4 * limit].split())[:limit]
+    return ''.join(letter if letter.isprintable() else '?' for letter in words)
 
 
 def stamp_of(msg: Any) -> int:
@@ -53,6 +63,11 @@ def stamp_of(msg: Any) -> int:
     if not 0 <= seconds < 2**31 or not 0 <= nanoseconds < 1_000_000_000:
         raise InvalidSample(f'header.stamp: got {seconds}.{nanoseconds}, expected a time >= 0')
     return seconds * 1_000_000_000 + nanoseconds
+
+
+def is_optical(msg: Any) -> bool:
+    """Whether ``header.frame_id`` names a camera's optical frame (REP 103)."""
+    return 'optical' in str(getattr(msg.header, 'frame_id', '')).lower()
 
 
 def integer(msg: Any, name: str, low: int, high: int) -> int:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..untrusted.text import Refusal
 
-class InvalidSample(ValueError):
-    """A message cannot be used; the text says why (it becomes a diagnostic)."""
+
+class InvalidSample(Refusal):
+    """A message cannot be used; the text says why (it becomes a diagnostic, in one line)."""
 
 
 @dataclass(frozen=True)

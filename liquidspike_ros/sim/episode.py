@@ -20,6 +20,7 @@ from ..control.safety import SafetyConfig, SafetyGate
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
 from ..sensing.stream import observe
+from ..untrusted.text import Refusal
 from .arena import Layout, sample_layout
 from .directions import heard_direction, seen_directions
 from .drivers import Command, Decision, Driver, Tick
@@ -34,7 +35,7 @@ _STEP_NS = 5_000_000  # one step of the physics: what a command waits for at mos
 _WATCH_NS = 20_000_000  # how often the watchdog looks
 
 
-class EpisodeError(ValueError):
+class EpisodeError(Refusal):
     """The simulator cannot play this robot; the message names the field."""
 
 
@@ -123,7 +124,7 @@ def run_episode(
         robot: Sensors, control rate and limits.
         limit_s: Time limit, simulated s.
         start: Another start pose than the layout's.
-        mask: Sensors whose messages never arrive.
+        mask: Sensors whose messages never arrive; the gate does without them, required or not.
         directions: Whether to fill in ``heard`` and ``seen`` (about 1 ms a tick).
         witness: Is told of every message and command.
 

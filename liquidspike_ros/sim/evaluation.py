@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from ..robot import RobotSpec
+from ..untrusted.text import brief, Refusal
 from .drivers import make_driver
 from .episode import EpisodeResult, run_episode
 from .workers import run_jobs
@@ -21,7 +22,7 @@ HELD_OUT = range(1000, 2000)
 """Seeds kept for evaluation: ``record`` refuses them, so no policy was trained on their layouts."""
 
 
-class EvaluationError(ValueError):
+class EvaluationError(Refusal):
     """An evaluation cannot be run as asked; the message says why."""
 
 
@@ -58,7 +59,7 @@ class EvaluateOptions:
             raise EvaluationError(f'limit_s: got {self.limit_s}, expected seconds above 0')
         for name in self.mask:
             if name not in self.robot.sensors:
-                raise EvaluationError(f'mask: got {name!r}, expected any of '
+                raise EvaluationError(f'mask: got {brief(name)}, expected any of '
                                       f'{", ".join(self.robot.sensors)}')
 
 

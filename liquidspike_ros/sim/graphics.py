@@ -2,11 +2,16 @@
 
 Creating a GL context costs 20–200 ms and some drivers leak on every one, so it is made once and
 kept; only MuJoCo's own per-model resources (about 3 ms) follow the model that is drawn.
+
+Mesa draws with LLVM, and Triton brings an LLVM of its own: loaded after Mesa's it crashes the
+process, before it all is well. So Triton comes first wherever it is installed, whoever may want it
+later: the kernels of ``core.triton_kernels``, ``torch.compile``, ``torch.export``.
 """
 
 from __future__ import annotations
 
 import atexit
+from contextlib import suppress
 import ctypes
 import importlib
 import os
@@ -39,6 +44,8 @@ def choose_backend() -> str:
     # A 96×72 frame is drawn faster by one thread than by many, and other work keeps its cores.
     os.environ.setdefault('LP_NUM_THREADS', '0')
     chosen = os.environ.get('MUJOCO_GL', '').strip().lower()
+    if not chosen or chosen in _BACKENDS:
+        _load_triton_first()  # MuJoCo loads GL as soon as it is imported
     if not chosen:
         chosen = 'egl' if _egl_works() else 'osmesa' if _osmesa_works() else 'disable'
         os.environ['MUJOCO_GL'] = chosen
@@ -56,6 +63,16 @@ def require_backend() -> str:
         raise GraphicsError(f'MUJOCO_GL: got {backend!r}, which draws nothing, expected one of '
                             f'{", ".join(_BACKENDS)}; without GL libraries: {_INSTALL}')
     return backend
+
+
+def _load_triton_first() -> None:
+    """Import Triton, if it is there, before a GL library is loaded.
+
+    ``LIQUIDSPIKE_TRITON=0`` leaves it alone, for one that cannot be imported at all.
+    """
+    if os.environ.get('LIQUIDSPIKE_TRITON', '1') != '0':
+        with suppress(Exception):  # a broken one is found out where it is needed
+            importlib.import_module('triton')
 
 
 def _egl_works() -> bool:

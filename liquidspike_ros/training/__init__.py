@@ -2,7 +2,7 @@
 
 Reading, from the file up:
 
-- ``decompression``, ``printable``: untrusted bytes and untrusted text, bounded.
+- ``decompression``: untrusted bytes, bounded.
 - ``bag_metadata``, ``mcap_salvage``, ``sqlite_file``, ``ros1_file`` (``ros1_types``): one storage
   file each; ``storage``: all files of a recording as one stream in log-time order.
 - ``message_types``, ``message_samples``: definitions, decoding, one message in words.
@@ -13,5 +13,6 @@ Reading, from the file up:
   disk; ``survey``: all of it without storing.
 
 Learning: ``configuration``, ``lanes``, ``augmentation``, ``objectives``, ``schedule``,
-``model_building``, ``trainer``; around it ``console``, ``interruption``, ``resumption``, ``memory``.
+``model_building``, ``trainer``; around it ``console``, ``interruption``, ``resumption``,
+``output_folder``, ``memory``.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,21 @@ class Mirror:
     @staticmethod
     def _audio(array: Array) -> Array:
         return array[..., ::-1, :]
+
+
+def where_allowed(config: AugmentConfig, robot: RobotSpec) -> tuple[AugmentConfig, str]:
+    """What of ``config`` can be done to this robot, and one line on what cannot (or '').
+
+    The shipped training file asks for mirroring; a gripper, or a LiDAR that looks to one side, has
+    no mirror image, and learns without.
+    """
+    if config.mirror == 0:
+        return config, ''
+    try:
+        Mirror(robot)
+    except TrainingError as error:
+        return dataclasses.replace(config, mirror=0.0), f'{error}: nothing is mirrored'
+    return config, ''
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
-from .printable import one_line, printable
+from ..untrusted.files import read_text
+from ..untrusted.text import one_line, reason
+from ..untrusted.yaml_text import parse_yaml, YamlRefusal
 
 NAME = 'metadata.yaml'
-_LARGEST = 16 * 2**20  # bytes; a thousand topics take one megabyte
-_DEEPEST = 200  # brackets or indented columns; the parser recurses
+_LARGEST, _MOST_NODES = 8 << 20, 400_000  # bytes and values; a thousand topics take one megabyte
 _RELIABILITY = {1: 'reliable', 2: 'best_effort'}
 _DURABILITY = {1: 'transient_local', 2: 'volatile'}
 
@@ -71,8 +70,8 @@ def read_metadata(folder: Path) -> BagMetadata:
         if not isinstance(body, dict):
             raise ValueError(f'rosbag2_bagfile_information is {type(body).__name__}')
     except Exception as error:  # any YAML may stand there
-        reason = f'no {error}' if isinstance(error, KeyError) else one_line(error)
-        return BagMetadata(problems=(f'{NAME} cannot be read ({reason})',))
+        why = f'no {error}' if isinstance(error, KeyError) else reason(error, 200)
+        return BagMetadata(problems=(f'{NAME} cannot be read ({why})',))
     files, problems = _files(body.get('relative_file_paths'))
     topics, qos = {}, {}
     for entry in _list(body.get('topics_with_message_count')):
@@ -86,15 +85,7 @@ def read_metadata(folder: Path) -> BagMetadata:
 
 
 def _load(path: Path) -> Any:
-    if not path.is_file():
-        raise ValueError('it is no ordinary file')
-    if (size := path.stat().st_size) > _LARGEST:
-        raise ValueError(f'got {size} bytes, expected at most {_LARGEST}')
-    text = path.read_text(encoding='utf-8', errors='replace')
-    nested = max(text.count('['), text.count('{'), text.count('- -'))
-    if nested > _DEEPEST * 100 or ' ' * _DEEPEST in text or '[' * _DEEPEST in text:
-        raise ValueError('nested too deeply')
-    return yaml.load(text, Loader=getattr(yaml, 'CSafeLoader', yaml.SafeLoader))
+    return parse_yaml(read_text(path, _LARGEST), nodes=_MOST_NODES)
 
 
 def _files(value: Any) -> tuple[list[str], list[str]]:
@@ -104,7 +95,7 @@ def _files(value: Any) -> tuple[list[str], list[str]]:
         path = PurePosixPath(str(name))
         # Old recorders wrote the folder's own name in front.
         if path.is_absolute() or '..' in path.parts or '\0' in str(name) or not path.name:
-            problems.append(f'{NAME} names {printable(name, 80)}, which lies outside of the '
+            problems.append(f'{NAME} names {one_line(name, 80)}, which lies outside of the '
                             'recording: left out')
         else:
             files.append(path.name)
@@ -124,8 +115,8 @@ def parse_qos(value: Any) -> tuple[RecordedQos, ...]:
         if len(value) > 2**16:
             return ()
         try:
-            value = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError, RecursionError):
+            value = parse_yaml(value)
+        except YamlRefusal:
             return ()
     entries = [value] if isinstance(value, dict) else _list(value)
     return tuple(RecordedQos(_word(entry.get('reliability'), _RELIABILITY),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..untrusted.text import one_line
 from .bag_metadata import RecordedQos
-from .printable import printable
 from .time_offset import TimeShift
 from .topic_choice import TopicChoice
 
@@ -82,4 +82,4 @@ class BagReport:
         count = sum(topic.count for topic in self.topics.values())
         facts = f'{count} messages on {len(self.topics)} topics, {self.duration:.1f} s'
         verdict = f'used, {facts}' if self.usable else f'not used ({"; ".join(self.fatal)})'
-        return '; '.join([f'{printable(self.path)}: {verdict}', *self.problems])
+        return '; '.join([f'{one_line(self.path, 300)}: {verdict}', *self.problems])

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from ..robot import RobotSpec
 from ..sensing.converters import CONVERTERS
+from ..untrusted.text import one_line, reason
 from .bag_metadata import NAME
 from .bag_report import BagReport, TopicReport
 from .configuration import DataConfig
 from .mcap_salvage import RawMessage
 from .message_samples import can_describe, describe_message
 from .message_types import MessageTypes
-from .printable import one_line, printable
 from .storage import is_storage, Storage, storage_files
 from .time_offset import find_shift, OTHER_CLOCK, remaining_lag, seconds, SMALL, StampTrack
 from .topic_choice import choose_topics, TopicChoice
@@ -50,7 +50,7 @@ def _sample(types: MessageTypes, message: RawMessage) -> str:
     try:
         return describe_message(types.decode(message.data, message.type), message.type)
     except Exception as error:  # a broken payload may fail anywhere in the decoder
-        return f'cannot be decoded ({one_line(error)})'
+        return f'cannot be decoded ({reason(error, 300)})'
 
 
 class _Scan:
@@ -106,7 +106,7 @@ def scan_bag(path: str | Path, robot: RobotSpec | None = None, data: DataConfig 
     try:
         scan = _Scan(own)
     except Exception as error:  # what is broken may fail anywhere; the next recording is as good
-        return BagReport(path=path, fatal=(f'cannot be read: {one_line(error)}',), damaged=True)
+        return BagReport(path=path, fatal=(f'cannot be read: {reason(error, 300)}',), damaged=True)
     finally:
         if storage is None:
             own.close()
@@ -153,7 +153,7 @@ def _not_a_bag(path: Path) -> str:
     if not path.is_file():
         return f'is no ordinary file, {expected}'
     if not is_storage(path):
-        return f'got a {printable(path.suffix, 40) or "nameless"} file, {expected}'
+        return f'got a {one_line(path.suffix, 40) or "nameless"} file, {expected}'
     return ''
 
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from ..robot import AudioSpec, CommandSpec, RobotSpec
 from ..sensing.stream import MOTION
+from ..untrusted.text import one_line, reason
 from .bag_metadata import NAME
 from .bag_report import BagError, BagReport, TopicReport
 from .bag_scan import scan_bag
 from .configuration import DataConfig
 from .message_types import MessageTypes
-from .printable import one_line, printable
 from .storage import ROS1_SUFFIX, Storage, storage_files
 
 __all__ = [
@@ -116,7 +116,7 @@ class BagReader:
         require_usable([self.report])
         choice, shift = self.report.choice, self.report.shift
         if choice is None:
-            raise BagError(f'{printable(self.report.path)}: was scanned without a robot')
+            raise BagError(f'{one_line(self.report.path, 300)}: was scanned without a robot')
         follow = shift.follower() if shift else lambda time: time
         rest = _Rest(self.robot)
         try:
@@ -129,7 +129,7 @@ class BagReader:
                     value = None if sensor else command_values(message, self.robot.command)
                 except Exception as error:  # a broken payload may fail anywhere in the decoder
                     self.rejected[topic] += 1
-                    self.reasons[topic] = one_line(error)
+                    self.reasons[topic] = reason(error, 300)
                     continue
                 time = follow(time)
                 if sensor is not None:

@@ -11,15 +11,17 @@ import re
 from typing import Any, get_type_hints
 
 from ..robot import SENSOR_TYPES
+from ..untrusted.fields import coerce, require
+from ..untrusted.parameter_file import read_parameter_file
+from ..untrusted.text import Refusal
 
 
-class TrainingError(ValueError):
+class TrainingError(Refusal):
     """A training setting is wrong or training cannot go on; the text says what to do."""
 
 
 def _require(condition: bool, name: str, got: object, expected: str) -> None:
-    if not condition:
-        raise TrainingError(f'{name}: got {got!r}, expected {expected}')
+    require(condition, name, got, expected, TrainingError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +66,14 @@ class DataConfig:
         _require(re.fullmatch(r'/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?/?', self.namespace, re.ASCII)
                  is not None, 'data.namespace', self.namespace, 'a ROS namespace such as tb1')
         _require(abs(self.label_shift) <= 10, 'data.label_shift', self.label_shift, 's in ±10')
-        _require(self.label_max_age > 0, 'data.label_max_age', self.label_max_age, 's above 0')
+        _require(0 < self.label_max_age <= 3600, 'data.label_max_age', self.label_max_age,
+                 's above 0, at most 3600')
         _require(0 <= self.validation <= 0.9, 'data.validation', self.validation, 'in [0, 0.9]')
         for name in ('lanes', 'ticks'):
             value = getattr(self, name)
             _require(1 <= value <= 4096, f'data.{name}', value, 'in [1, 4096]')
+        _require(self.lanes * self.ticks <= 1 << 16, 'data.lanes', self.lanes,
+                 f'with {self.ticks} ticks at most {(1 << 16) // self.ticks}: all are in memory')
         _require(0 <= self.workers <= 256, 'data.workers', self.workers, 'in [0, 256]')
 
 
@@ -97,7 +102,8 @@ class AugmentConfig:
         for name in ('drop_camera', 'drop_imu', 'drop_lidar', 'drop_audio'):
             value = getattr(self, name)
             _require(0 <= value < 1, f'augment.{name}', value, 'a share in [0, 1)')
-        _require(self.drop_seconds > 0, 'augment.drop_seconds', self.drop_seconds, 's above 0')
+        _require(0 < self.drop_seconds <= 3600, 'augment.drop_seconds', self.drop_seconds,
+                 's above 0, at most 3600')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +113,7 @@ class LossConfig:
     Attributes:
         kind: ``huber`` or ``mse``, on model units (1 is full command).
         huber_delta: Where Huber turns from quadratic to linear, model units.
-        weights: Per action dimension; empty for equal weights.
+        weights: One for each action dimension; one alone, or none, for equal weights.
     """
 
     kind: str = 'huber'
@@ -147,8 +153,10 @@ class OptimiserConfig:
     average: float = 0.995
 
     def __post_init__(self) -> None:
-        _require(1 <= self.epochs <= 100_000, 'optimiser.epochs', self.epochs, 'at least 1')
-        _require(self.max_minutes >= 0, 'optimiser.max_minutes', self.max_minutes, 'at least 0')
+        _require(1 <= self.epochs <= 100_000, 'optimiser.epochs', self.epochs,
+                 'at least 1, at most 100000')
+        _require(0 <= self.max_minutes <= 1e6, 'optimiser.max_minutes', self.max_minutes,
+                 'in [0, 1e6]')
         _require(0 < self.learning_rate < 1, 'optimiser.learning_rate', self.learning_rate,
                  'in (0, 1)')
         for name in ('final_share', 'warm_up', 'average'):
@@ -180,7 +188,7 @@ class TrainConfig:
     device: str = 'cpu'
 
     def __post_init__(self) -> None:
-        _require(self.seed >= 0, 'seed', self.seed, 'at least 0')
+        _require(0 <= self.seed < 1 << 32, 'seed', self.seed, 'in [0, 2**32)')
         _require(0 <= self.threads <= 1024, 'threads', self.threads, 'in [0, 1024]')
 
     @classmethod
@@ -233,41 +241,27 @@ def _build(cls: type, prefix: str, values: object) -> Any:
 def _coerce(name: str, value: Any, hint: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return _build(hint, name, value)  # type: ignore[arg-type]
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint == tuple[float, ...]:
-        _require(isinstance(value, (list, tuple)), name, value, 'a list of numbers')
-        return tuple(_coerce(f'{name}[{i}]', item, float) for i, item in enumerate(value))
-    if hint == tuple[str, ...]:
-        _require(isinstance(value, (list, tuple)), name, value, 'a list of names')
-        return tuple(_coerce(f'{name}[{i}]', item, str) for i, item in enumerate(value))
+    if hint == tuple[float, ...]:  # a parameter file cannot hold an empty list
+        value = () if value == '' else [value] if isinstance(value, (int, float)) else value
+    if hint == tuple[str, ...] and isinstance(value, str):
+        value = [value] if value else ()
     if hint == Mapping[str, Any]:
         _require(isinstance(value, Mapping), name, value, 'a mapping')
         return dict(value)
-    _require(isinstance(value, hint) and (hint is not int or not isinstance(value, bool)),
-             name, value, hint.__name__)
-    return value
+    return coerce(name, value, hint, TrainingError, longest=4096)  # paths among them
 
 
 def load_train_config(path: str | Path) -> TrainConfig:
     """Read a training file: a ROS 2 parameter file, as the robot file is one.
 
     Raises:
-        TrainingError: The file is missing, is not YAML, or a setting is wrong.
+        TrainingError: The file is missing, no file, not YAML, or a setting is wrong.
     """
-    import yaml
-
-    path = Path(path)
     try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise TrainingError(f'{path}: {error.strerror or error}') from None
-    except yaml.YAMLError as error:
-        raise TrainingError(f'{path}: not YAML ({str(error).splitlines()[0]})') from None
-    body = next(iter(document.values())) if isinstance(document, Mapping) and document else None
-    if not isinstance(body, Mapping) or 'ros__parameters' not in body or len(document) != 1:
-        raise TrainingError(f'{path}: expected one node name (or /**) with ros__parameters')
+        values = read_parameter_file(path)
+    except Refusal as error:
+        raise TrainingError(str(error)) from None
     try:
-        return TrainConfig.from_dict(body['ros__parameters'])
+        return TrainConfig.from_dict(values)
     except TrainingError as error:
         raise TrainingError(f'{path}: {error}') from None

@@ -10,6 +10,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from ..untrusted.text import printable
+
 
 @dataclass(frozen=True)
 class StepReport:
@@ -51,7 +53,7 @@ class Console:
         """One line of text, above the bar if there is one."""
         if self._bar is not None:
             self._bar.clear()
-        self.stream.write(text + '\n')
+        self.stream.write(printable(text) + '\n')  # names of topics come from anybody
         self.stream.flush()
 
     def recording(self, done: int, count: int, line: str, problem: bool) -> None:

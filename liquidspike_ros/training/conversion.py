@@ -17,10 +17,10 @@ import tempfile
 import numpy as np
 
 from ..robot import RobotSpec
+from ..untrusted.text import one_line
 from .bags import BagError, BagReport, find_bags, require_usable, scan_bag
 from .configuration import DataConfig
 from .dataset import Array, bag_to_sequence, Episode
-from .printable import printable
 from .recording_facts import disagreements
 from .storage import Storage, storage_files
 
@@ -140,16 +140,16 @@ def convert(bag: Path, robot: RobotSpec, data: DataConfig, folder: Path) -> Conv
     except MemoryError:
         return _unused(bag, 'too large for the memory of this machine')
     except Exception as error:  # one recording never ends a run, whatever stands in it
-        text = printable((str(error).splitlines() or [''])[0].removeprefix(f'{bag}: '), 440)
+        text = one_line(str(error).removeprefix(f'{bag}: '), 440)
         return _unused(bag, text if isinstance(error, (BagError, OSError)) else
                        f'{type(error).__name__}: {text}')
-    text = f'{printable(bag)}: used, {facts["ticks"]} ticks, {facts["labelled"]} with a command'
+    text = f'{one_line(bag, 300)}: used, {facts["ticks"]} ticks, {facts["labelled"]} with a command'
     return Converted('; '.join([text, *facts['problems']]), folder=target,
                      problem=bool(facts['problems']))
 
 
 def _unused(bag: Path, text: str) -> Converted:
-    return Converted(f'{printable(bag)}: not used ({text})', fatal=text)
+    return Converted(f'{one_line(bag, 300)}: not used ({text})', fatal=text)
 
 
 def _key(bag: Path, robot: RobotSpec, data: DataConfig) -> str:

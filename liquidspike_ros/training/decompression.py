@@ -1,19 +1,23 @@
-"""Decompression that never takes more memory than was agreed before it began.
+"""Decompressing what recordings hold, never more of it than their size makes believable.
 
-A few bytes of zstd, LZ4 or bzip2 can ask for gigabytes: every compressed part of a recording is
-expanded here, piece by piece, and given up as soon as it exceeds its size.
+A zstd frame of 30 kB can hold a thousand million zeros. What comes out is therefore counted while
+it comes, whatever the recording says of its size, and ends at ``believable(compressed size)``:
+a picture of one colour and a chunk of such pictures pass at any ratio, and anything real at any
+size.
 """
 
 from __future__ import annotations
 
 import bz2
-from collections.abc import Callable
 from pathlib import Path
 import shutil
 import sys
 from typing import Any, BinaryIO
 
-from lz4.frame import LZ4FrameDecompressor
+import lz4.frame
+
+from ..untrusted.files import open_regular
+from ..untrusted.text import Refusal
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -21,84 +25,137 @@ else:
     from backports import zstd
 
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
-LARGEST_BLOCK = 256 * 2**20  # bytes of one message or chunk: a 4K depth frame is 33 MB
-LARGEST_RATIO = 1000  # of a compressed file; pictures without noise reach a few hundred
-SPARE_DISK = 512 * 2**20  # bytes left free beside what is expanded
-_PIECE = 4 * 2**20
-
-_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
-    'zstd': zstd.ZstdDecompressor, 'lz4': LZ4FrameDecompressor, 'bz2': bz2.BZ2Decompressor,
-}
-
-
-class DecompressionError(ValueError):
-    """Compressed data are broken, or larger than they may be."""
+SPARE_DISK = 512 << 20
+"""Left free beside what is expanded on disk, bytes."""
+_PIECE = 4 << 20
+ALWAYS = 32 << 20
+"""What any compressed piece may become, bytes."""
+RATIO = 200
+"""How many times its size a larger piece may become; lz4 reaches 255, recordings 2 to 20."""
+LARGEST = 1 << 30
+"""What one piece in memory may become, bytes."""
 
 
-def decompress(data: bytes, compression: str, limit: int = LARGEST_BLOCK) -> bytes:
-    """Expand one block, of one frame or several.
+class DecompressionError(Refusal):
+    """Compressed data is damaged, cut off, or becomes more than its size makes believable."""
+
+
+def believable(compressed: int, largest: int = LARGEST) -> int:
+    """What ``compressed`` bytes may become at most, bytes."""
+    return min(max(ALWAYS, RATIO * compressed), largest)
+
+
+def decompress(data: bytes, compression: str, size: int | None = None) -> bytes:
+    """All that a piece of a recording decompresses to.
 
     Args:
-        data: The compressed bytes; returned as they are if ``compression`` is empty or ``none``.
-        compression: ``zstd``, ``lz4``, ``bz2`` or nothing.
-        limit: Most bytes it may expand to.
+        data: One or several whole frames.
+        compression: ``'zstd'``, ``'lz4'``, ``'bz2'``, or ``''`` for data as it is.
+        size: What it should become, bytes; unknown if None.
 
     Raises:
-        DecompressionError: Unknown compression, broken data, or more than ``limit`` bytes.
+        DecompressionError: It is damaged or cut off, becomes another size, or more than is
+            believable.
     """
-    if compression in ('', 'none'):
-        return data
-    if compression not in _DECOMPRESSORS:
-        raise DecompressionError(f'compression: got {compression[:40]!r}, '
-                                 f'expected one of {", ".join(_DECOMPRESSORS)}')
-    limit = min(limit, LARGEST_BLOCK)
-    pieces, size = [], 0
+    if not compression:
+        return _of_size(data, size)
+    most = believable(len(data))
+    if size is not None and size > most:
+        raise DecompressionError(f'{len(data):,} bytes said to become {size:,}, expected at most '
+                                 f'{most:,}')
+    most = most if size is None else size
+    pieces: list[bytes] = []
+    rest = bytes(data)
     try:
-        while data:
-            one = _DECOMPRESSORS[compression]()
-            while not one.eof:
-                piece = one.decompress(data, min(_PIECE, limit + 1 - size))
-                data = b''
-                size += len(piece)
-                if size > limit:
-                    raise DecompressionError(
-                        f'{compression} data expand beyond the {limit} bytes they may have')
-                if not piece and one.needs_input and not one.eof:
-                    raise DecompressionError(f'{compression} data are cut off')
-                pieces.append(piece)
-            data = one.unused_data or b''
-    except DecompressionError:
-        raise
-    except Exception as error:  # each decompressor has its own error class
-        raise DecompressionError(f'{compression} data are broken ({error})') from None
-    return b''.join(pieces)
+        while rest:
+            decompressor = _decompressor(compression, most)
+            most = _unpack(decompressor, rest, most, pieces)
+            rest = decompressor.unused_data or b''
+    except (zstd.ZstdError, RuntimeError, OSError) as error:
+        raise DecompressionError(f'not {compression} ({error})') from None
+    return _of_size(b''.join(pieces), size)
+
+
+def _unpack(decompressor: Any, data: bytes, most: int, pieces: list[bytes]) -> int:
+    """Add one frame to ``pieces``; returns how much may still come."""
+    while True:
+        piece = decompressor.decompress(data, max_length=most + 1)
+        pieces.append(piece)
+        most -= len(piece)
+        if most < 0:
+            raise DecompressionError('compressed data becomes more than its size makes believable')
+        if decompressor.eof:
+            return most
+        if decompressor.needs_input or not (piece or data):
+            raise DecompressionError('compressed data is cut off')
+        data = b''
+
+
+def _of_size(data: bytes, size: int | None) -> bytes:
+    if size is not None and len(data) != size:
+        raise DecompressionError(f'got {len(data):,} bytes, expected {size:,}')
+    return data
+
+
+def _decompressor(compression: str, most: int) -> Any:
+    if compression == 'zstd':
+        # The window a frame asks for is memory as well, taken before anything comes out.
+        window = min(max(most - 1, ALWAYS - 1).bit_length(), 27)
+        return zstd.ZstdDecompressor(options={
+            zstd.DecompressionParameter.window_log_max: window})
+    if compression == 'lz4':
+        return lz4.frame.LZ4FrameDecompressor()
+    if compression == 'bz2':  # of ROS 1
+        return bz2.BZ2Decompressor()
+    raise DecompressionError(f'compression: got {compression}, expected zstd, lz4 or bz2')
+
+
+class BoundedZstdFile:
+    """A zstd file read from the front, up to what its size makes believable.
+
+    Args:
+        file: The compressed file, open.
+
+    Raises:
+        DecompressionError: From ``read``, when more comes out.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        place = file.tell()
+        self.left = believable(file.seek(0, 2) - place, largest=1 << 62)
+        file.seek(place)
+        self._file = zstd.open(file, 'rb')
+
+    def read(self, size: int = -1) -> bytes:
+        """At most ``size`` bytes more."""
+        asked = self.left + 1 if size < 0 else min(size, self.left + 1)
+        try:
+            data: bytes = self._file.read(asked)
+        except (zstd.ZstdError, EOFError) as error:
+            raise DecompressionError(f'not zstd ({error})') from None
+        self.left -= len(data)
+        if self.left < 0:
+            raise DecompressionError('a compressed file becomes more than its size makes '
+                                     'believable')
+        return data
+
+    def __enter__(self) -> BoundedZstdFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
 
 def expand_file(source: Path, target: Path) -> None:
     """Expand a zstd file into another file, a piece at a time.
 
     Raises:
-        DecompressionError: The data are broken, expand beyond ``LARGEST_RATIO`` times their size,
-            or would fill the disk.
+        DecompressionError: As ``BoundedZstdFile.read``, or it would fill the disk.
     """
-    size = source.stat().st_size
     free = shutil.disk_usage(target.parent).free - SPARE_DISK
-    limit = min(max(LARGEST_BLOCK, size * LARGEST_RATIO), max(free, 0))
-    with source.open('rb') as raw, target.open('wb') as out:
-        try:
-            _copy(raw, out, limit, source.name)
-        except zstd.ZstdError as error:
-            raise DecompressionError(f'{source.name}: zstd data are broken ({error})') from None
-        except EOFError:
-            raise DecompressionError(f'{source.name}: zstd data are cut off') from None
-
-
-def _copy(raw: BinaryIO, out: BinaryIO, limit: int, name: str) -> None:
-    total = 0
-    with zstd.open(raw, 'rb') as pieces:
+    with open_regular(source) as raw, target.open('wb') as out, BoundedZstdFile(raw) as pieces:
         while piece := pieces.read(_PIECE):
-            total += len(piece)
-            if total > limit:
-                raise DecompressionError(f'{name}: expands beyond {limit} bytes, more than the '
-                                         'free disk or any recording allows')
+            free -= len(piece)
+            if free < 0:
+                raise DecompressionError(f'{source.name}: the disk has no room for what it holds')
             out.write(piece)

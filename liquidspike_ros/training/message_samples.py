@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .printable import printable
+from ..untrusted.text import one_line
 
 
 def can_describe(kind: str) -> bool:
@@ -24,15 +24,15 @@ def describe_message(message: Any, kind: str) -> str:
     """
     text = _DESCRIPTIONS[kind](message)
     frame = getattr(getattr(message, 'header', None), 'frame_id', '')
-    return f'{text}, frame {printable(frame, 60)}' if frame else text
+    return f'{text}, frame {one_line(frame, 60)}' if frame else text
 
 
 def _image(message: Any) -> str:
-    return f'{message.width} × {message.height} {printable(message.encoding, 40)}'
+    return f'{message.width} × {message.height} {one_line(message.encoding, 40)}'
 
 
 def _compressed(message: Any) -> str:
-    return f'{printable(message.format, 60)}, {len(message.data)} bytes'
+    return f'{one_line(message.format, 60)}, {len(message.data)} bytes'
 
 
 def _imu(message: Any) -> str:
@@ -55,12 +55,12 @@ def _scan(message: Any) -> str:
 
 
 def _cloud(message: Any) -> str:
-    fields = ' '.join(printable(field.name, 20) for field in list(message.fields)[:12])
+    fields = ' '.join(one_line(field.name, 20) for field in list(message.fields)[:12])
     return f'{message.width} × {message.height} points, fields {fields}'
 
 
 def _pcm(message: Any) -> str:
-    dims = ' × '.join(f'{dim.size} {printable(dim.label, 20)}' for dim in message.layout.dim[:3])
+    dims = ' × '.join(f'{dim.size} {one_line(dim.label, 20)}' for dim in message.layout.dim[:3])
     return f'{len(message.data)} samples of 16 bits' + (f' ({dims})' if dims else '')
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import torch
 
 from ..control.tensors import robot_model_config
+from ..core.blueprint import shapes_of
 from ..core.checkpoint import from_pretrained
 from ..core.multimodal_applications import RobotMultiSensorModel
+from ..core.sizes import LARGEST_BYTES
 from ..robot import RobotSpec
+from ..untrusted.text import reason
 from .configuration import TrainConfig, TrainingError
 
 
@@ -30,9 +33,15 @@ def build_model(robot: RobotSpec, config: TrainConfig, init_from: str | Path | N
     torch.manual_seed(config.seed)
     if init_from is None:
         try:
-            return RobotMultiSensorModel(**{**wanted, **config.model})
-        except (TypeError, ValueError) as error:
-            raise TrainingError(f'model: {error}') from None
+            arguments = {**wanted, **config.model}
+            size = sum(value.nbytes for value in
+                       shapes_of(RobotMultiSensorModel, arguments).values())
+            if size > LARGEST_BYTES:
+                raise ValueError(f'got {size:,} bytes of weights, expected at most '
+                                 f'{LARGEST_BYTES:,}')
+            return RobotMultiSensorModel(**arguments)
+        except (TypeError, ValueError, RuntimeError, MemoryError) as error:
+            raise TrainingError(f'model: {reason(error)}') from None
     model, _ = from_pretrained(init_from)
     if not isinstance(model, RobotMultiSensorModel):
         raise TrainingError(f'{init_from}: got a {type(model).__name__}, '

@@ -19,15 +19,16 @@ class ActionLoss(nn.Module):
         names: Action dimensions, for the error text.
 
     Raises:
-        TrainingError: There are not as many weights as action dimensions.
+        TrainingError: There are neither one weight nor as many as action dimensions.
     """
 
     def __init__(self, config: LossConfig, names: tuple[str, ...]) -> None:
         super().__init__()
-        if config.weights and len(config.weights) != len(names):
-            raise TrainingError(f'loss.weights: got {len(config.weights)} numbers, expected '
+        given = config.weights or (1.0,)
+        if len(given) not in (1, len(names)):
+            raise TrainingError(f'loss.weights: got {len(given)} numbers, expected one, or '
                                 f'{len(names)}, one for each of {", ".join(names)}')
-        weights = torch.tensor(config.weights or [1.0] * len(names))
+        weights = torch.tensor(given * len(names) if len(given) == 1 else given)
         self.weights: Tensor
         self.register_buffer('weights', weights / weights.sum())
         self.kind = config.kind

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from ..robot import AudioSpec, CommandSpec, RobotSpec
 from ..sensing.synchronizer import SensorHealth
+from ..untrusted.text import one_line
 from .bags import BagReader, Event
 from .configuration import DataConfig
-from .printable import printable
 
 LEAST_FRESH = 0.5  # share of the ticks at which a sensor must be fresh, unless it may be missing
 GRAVITY = 9.81
@@ -95,8 +95,8 @@ def refusals(reader: BagReader, health: Mapping[str, SensorHealth]) -> dict[str,
         if not refused:
             continue
         reasons = sorted(counters.reasons.items(), key=lambda entry: -entry[1])
-        words = [f'{count} × {printable(reason, 200)}' if len(reasons) > 1 or undecoded
-                 else printable(reason, 200) for reason, count in reasons[:_MOST_REASONS]]
+        words = [f'{count} × {one_line(reason, 200)}' if len(reasons) > 1 or undecoded
+                 else one_line(reason, 200) for reason, count in reasons[:_MOST_REASONS]]
         words += [f'{reader.rejected[topic]} × not decoded ({reader.reasons[topic]})'
                   for topic in topics.get(name, ()) if reader.rejected[topic]]
         told[name] = f'{refused} of {refused + counters.accepted} refused: {"; ".join(words)}'
@@ -107,7 +107,7 @@ def command_problems(reader: BagReader) -> list[str]:
     """Commands that could not be used."""
     choice = reader.report.choice
     topics = sorted({topic for topic, _ in choice.commands}) if choice else []
-    return [f'{printable(topic, 100)}: {reader.rejected[topic]} of '
+    return [f'{one_line(topic, 100)}: {reader.rejected[topic]} of '
             f'{reader.rejected[topic] + len(reader.commands)} refused: {reader.reasons[topic]}'
             for topic in topics if reader.rejected[topic]]
 
@@ -212,7 +212,7 @@ def disagreements(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if len(signs) < 2:
         return []
     _, few = min(signs.items(), key=lambda entry: (len(entry[1]), entry[0]))
-    names = ', '.join(printable(Path(name).name, 60) for name in few[:4])
+    names = ', '.join(one_line(Path(name).name, 60) for name in few[:4])
     return [f'imu: gravity points the other way in {len(few)} of '
             f'{sum(map(len, signs.values()))} recordings ({names}'
             f'{", …" if len(few) > 4 else ""}): mounted upside down, or other axes']

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rosbags.rosbag1 import Reader
 
+from ..untrusted.text import one_line, reason
 from .bag_metadata import RecordedQos
 from .decompression import decompress
 from .mcap_salvage import RawMessage
-from .printable import one_line, printable
 from .ros1_types import Ros1Types, ros2_name
 
 MAGIC = b'#ROSBAG V'
@@ -61,7 +61,7 @@ class Ros1File:
                     yield RawMessage(time, connection.topic, kind, data)
         except Exception as error:  # every storage and compression has its own errors
             remedy = ' (rosbag reindex mends it)' if 'index' in str(error) else ''
-            self._note(f'{one_line(error)} after {count} messages{remedy}')
+            self._note(f'{reason(error, 300)} after {count} messages{remedy}')
         if failed:
             self._note(f'{failed} messages do not fit their definition')
 
@@ -85,6 +85,6 @@ class Ros1File:
                         decompress(data, name)
 
     def _note(self, problem: str) -> None:
-        line = f'{printable(self.path.name, 100)}: {problem}'
+        line = f'{one_line(self.path.name, 100)}: {problem}'
         if line not in self.problems:
             self.problems.append(line)

@@ -15,10 +15,10 @@ import tempfile
 from typing import Any
 from urllib.parse import quote
 
+from ..untrusted.text import one_line, reason
 from .bag_metadata import parse_qos, RecordedQos
 from .decompression import SPARE_DISK
 from .mcap_salvage import RawMessage
-from .printable import one_line, printable
 
 MAGIC = b'SQLite format 3\0'
 _SIDECARS = ('-wal', '-journal')  # what a writer that was killed leaves
@@ -64,7 +64,7 @@ class SqliteFile:
             finally:
                 connection.close()
         except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
-            self._doubt(one_line(error))
+            self._doubt(reason(error, 300))
 
     def close(self) -> None:
         """Remove the copy that reading a write-ahead log needs."""
@@ -110,13 +110,13 @@ class SqliteFile:
                 count += 1
                 yield RawMessage(time, *self._connections[key], data)
         except (sqlite3.Error, OverflowError) as error:
-            self._doubt(f'{one_line(error)} after {count} messages')
+            self._doubt(f'{reason(error, 300)} after {count} messages')
         finally:
             connection.close()
 
     def _doubt(self, reason: str) -> None:
         self._sound = False
-        line = f'{printable(self.path.name, 100)}: {printable(reason)}'
+        line = f'{one_line(self.path.name, 100)}: {one_line(reason, 300)}'
         if line not in self.problems:
             self.problems.append(line)
 
@@ -167,8 +167,8 @@ class SqliteFile:
             topic, kind = str(entry.get('name')), str(entry.get('type'))
             encoding = entry.get('serialization_format', 'cdr')
             if encoding not in ('cdr', '', None):
-                self.problems.append(f'{printable(topic, 100)} is encoded as '
-                                     f'{printable(encoding, 40)}, expected cdr: left out')
+                self.problems.append(f'{one_line(topic, 100)} is encoded as '
+                                     f'{one_line(encoding, 40)}, expected cdr: left out')
                 continue
             self._connections[entry['id']] = (topic, kind)
             self.topics[topic] = kind

@@ -14,11 +14,11 @@ import re
 import tempfile
 from typing import Protocol
 
+from ..untrusted.text import one_line, reason
 from . import mcap_salvage, ros1_file, sqlite_file
 from .bag_metadata import BagMetadata, NAME, read_metadata, RecordedQos
 from .decompression import decompress, DecompressionError, expand_file, ZSTD_MAGIC
 from .mcap_salvage import McapSalvage, RawMessage
-from .printable import one_line, printable
 from .ros1_file import Ros1File
 from .sqlite_file import SqliteFile
 
@@ -109,8 +109,8 @@ class Storage:
                     try:
                         message = message._replace(data=decompress(message.data, 'zstd'))
                     except DecompressionError as error:
-                        self._note(f'a message on {printable(message.topic, 100)}: '
-                                   f'{one_line(error)}')
+                        self._note(f'a message on {one_line(message.topic, 100)}: '
+                                   f'{reason(error, 300)}')
                         continue
                 yield message
             for file in group:
@@ -131,7 +131,7 @@ class Storage:
             try:
                 span = file.span()
             except Exception as error:  # what is broken may fail anywhere
-                self._note(f'{printable(name.name, 100)}: {one_line(error)}')
+                self._note(f'{one_line(name.name, 100)}: {reason(error, 300)}')
                 span = None
             self._files.append(file)
             self._spans.append(span or (0, 0))
@@ -146,17 +146,17 @@ class Storage:
         names = {bare_name(path) for path in listed if path not in missing}
         others = [path for path in there if path not in listed and bare_name(path) not in names]
         if not missing:
-            self.problems += [f'{printable(path.name, 100)} is not named in {NAME}: left out'
+            self.problems += [f'{one_line(path.name, 100)} is not named in {NAME}: left out'
                                    for path in others]
             return list(dict.fromkeys(listed))
         for path in missing:
             if others:
                 stand_in = next((o for o in others if bare_name(o) == bare_name(path)), others[0])
                 others.remove(stand_in)
-                self.problems.append(f'{printable(path.name, 100)} is missing, '
-                                          f'{printable(stand_in.name, 100)} is read in its place')
+                self.problems.append(f'{one_line(path.name, 100)} is missing, '
+                                          f'{one_line(stand_in.name, 100)} is read in its place')
             else:
-                self.problems.append(f'{printable(path.name, 100)} is missing')
+                self.problems.append(f'{one_line(path.name, 100)} is missing')
         return there
 
     def _open_file(self, path: Path) -> StorageFile | None:
@@ -171,7 +171,7 @@ class Storage:
                 'mcap': McapSalvage, 'sqlite3': SqliteFile, 'ros1': Ros1File}
             return readers[kind](path)
         except (OSError, ValueError) as error:
-            self._note(f'{printable(path.name, 100)}: {one_line(error)}')
+            self._note(f'{one_line(path.name, 100)}: {reason(error, 300)}')
             return None
 
     def _expand(self, path: Path) -> Path:

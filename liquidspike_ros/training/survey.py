@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..robot import RobotSpec
+from ..untrusted.text import one_line, reason
 from .bags import BagError, BagReader, BagReport, Event, scan_bag
 from .configuration import DataConfig
 from .dataset import pack
 from .labels import align_labels
-from .printable import one_line, printable
 from .replay import Replay, require_fresh, with_labels
 from .storage import Storage
 
@@ -72,8 +72,8 @@ def survey_bag(path: str | Path, robot: RobotSpec, data: DataConfig,
         except BagError as error:
             unused = unused or str(error).removeprefix(f'{path}: ')
         except Exception as error:  # what is broken may fail anywhere; the next one is as good
-            unused = f'{type(error).__name__}: {one_line(error)}'
-    return Survey(report=report, unused=printable(unused, 440), facts=facts, stored=stored)
+            unused = f'{type(error).__name__}: {reason(error, 300)}'
+    return Survey(report=report, unused=one_line(unused, 440), facts=facts, stored=stored)
 
 
 def _replay(reader: BagReader, robot: RobotSpec, data: DataConfig, watch: Watch

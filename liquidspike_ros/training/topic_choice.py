@@ -8,8 +8,8 @@ from typing import Any
 
 from ..robot import RobotSpec
 from ..sensing.converters import CONVERTERS
+from ..untrusted.text import one_line
 from .configuration import DataConfig
-from .printable import printable
 
 COMMAND_TYPES = {
     'twist': ('geometry_msgs/msg/Twist', 'geometry_msgs/msg/TwistStamped'),
@@ -73,8 +73,8 @@ def choose_topics(counts: Mapping[str, Mapping[str, int]], robot: RobotSpec,
         found = _found(counts, topic, kinds)
         sensors.update(dict.fromkeys(((topic, kind) for kind in found), name))
         if topic != wanted or spec.type not in found:
-            notes.append(f'{name}: {printable(topic, 100)} ({", ".join(found)}) is read in place '
-                         f'of {printable(wanted, 100)} ({spec.type})')
+            notes.append(f'{name}: {one_line(topic, 100)} ({", ".join(found)}) is read in place '
+                         f'of {one_line(wanted, 100)} ({spec.type})')
     commands, finding, more = _choose_labels(counts, robot, data)
     if finding:
         missing['command'] = finding
@@ -100,14 +100,14 @@ def _choose_labels(counts: Mapping[str, Mapping[str, int]], robot: RobotSpec, da
         driven = [t for t, types in counts.items() if types.get(ODOMETRY)]
         if driven and data.label_from == 'command' and len(kinds) > 1:
             finding += ('; to learn how it drove: --set data.label_from=odometry '
-                        f'--set data.odometry_topic={printable(driven[0], 100)}')
+                        f'--set data.odometry_topic={one_line(driven[0], 100)}')
         return [], finding, []
     notes = []
     if len(found) > 1:
         parts = ' and '.join(f'{counts[topic][kind]} {kind}' for kind in found)
-        notes.append(f'{printable(topic, 100)} carries {parts}: both are learnt')
+        notes.append(f'{one_line(topic, 100)} carries {parts}: both are learnt')
     if data.label_from == 'odometry':
-        notes.append(f'labels are what {printable(topic, 100)} says it drove, not commands')
+        notes.append(f'labels are what {one_line(topic, 100)} says it drove, not commands')
     return [(topic, kind) for kind in found], '', notes
 
 
@@ -127,19 +127,19 @@ def _why_missing(counts: Mapping[str, Mapping[str, int]], topic: str,
     if topic in counts:
         types = [kind for kind, count in counts[topic].items() if count]
         if not types:
-            return f'{printable(topic, 100)} has no messages, expected {kinds[0]}'
-        got = ', '.join(printable(kind or 'of unknown type', 60) for kind in types)
+            return f'{one_line(topic, 100)} has no messages, expected {kinds[0]}'
+        got = ', '.join(one_line(kind or 'of unknown type', 60) for kind in types)
         if set(types) & set(kinds):
-            return f'{printable(topic, 100)} ({got}) cannot be read'
-        return f'{printable(topic, 100)} is {got}, expected {kinds[0]}'
-    text = f'no topic {printable(topic, 100)}, expected {kinds[0]}'
+            return f'{one_line(topic, 100)} ({got}) cannot be read'
+        return f'{one_line(topic, 100)} is {got}, expected {kinds[0]}'
+    text = f'no topic {one_line(topic, 100)}, expected {kinds[0]}'
     serving = [other for other, types in counts.items() if any(types.get(k) for k in kinds)]
     for other in serving:
         for ending in _transports(topic):
             if other.endswith(ending):
-                namespace = printable(other.removesuffix(ending).strip('/'), 60)
-                return (f'{text}; there is {printable(other, 100)}: --namespace {namespace} '
+                namespace = one_line(other.removesuffix(ending).strip('/'), 60)
+                return (f'{text}; there is {one_line(other, 100)}: --namespace {namespace} '
                         '(data.namespace)')
     if serving:
-        text += f'; of that type there is {", ".join(printable(o, 60) for o in serving[:3])}'
+        text += f'; of that type there is {", ".join(one_line(o, 60) for o in serving[:3])}'
     return text

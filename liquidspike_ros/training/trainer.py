@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+import dataclasses
 from dataclasses import dataclass
 import math
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import nn, Tensor
 from ..core.checkpoint import from_pretrained, save_pretrained
 from ..core.multimodal_applications import RobotMultiSensorModel
 from ..robot import RobotSpec
+from .augmentation import where_allowed
 from .configuration import TrainConfig, TrainingError
 from .console import clock, Console, StepReport
 from .conversion import Dataset, summary
@@ -24,11 +26,13 @@ from .lanes import Batch, Lanes
 from .memory import keep_freed_memory
 from .model_building import build_model
 from .objectives import ActionLoss
-from .resumption import load_progress, save_progress
+from .output_folder import claimed, LAST
+from .resumption import load_progress, Progress, save_progress
 from .schedule import AveragedWeights, Schedule
 
-LAST = 'last'
 GIVE_UP = 20  # non-finite gradients in a row
+LONGEST_HISTORY = 10_000
+"""Epochs whose figures a checkpoint keeps: it has to stay small enough to be read again."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,8 @@ class Trainer:
             TrainingError: There is nothing that fits.
         """
         facts = load_progress(self.output / LAST, self.model, self.optimiser)
-        self.step, self._before = facts['step'], facts['minutes']
-        self.history, self.best = facts['history'], facts['best']
+        self.step, self._before = facts.step, facts.minutes
+        self.history, self.best = facts.history, facts.best
         saved, _ = from_pretrained(self.output / LAST)
         for name, value in saved.state_dict().items():
             if name in self.average.values:
@@ -274,15 +278,16 @@ class Trainer:
         config = self.config.override({'data.cache': ''})
         save_pretrained(self.model, folder, metadata={
             'robot': self.robot.to_dict(), 'training': config.to_dict(),
-            'data': summary(self.dataset), 'step': self.step, 'history': self.history})
+            'data': summary(self.dataset), 'step': self.step,
+            'history': self.history[-LONGEST_HISTORY:]})
 
     def _save_last(self) -> None:
         """Write averaged weights as a usable checkpoint, the live ones beside it."""
         with self.average.applied():
             self._save(self.output / LAST)
-        save_progress(self.output / LAST, self.model, self.optimiser, {
-            'step': self.step, 'minutes': self.minutes, 'history': self.history,
-            'best': self.best if math.isfinite(self.best) else 1e300})
+        save_progress(self.output / LAST, self.model, self.optimiser, Progress(
+            step=self.step, minutes=self.minutes, history=self.history[-LONGEST_HISTORY:],
+            best=self.best if math.isfinite(self.best) else 1e300))
 
 
 def _adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
@@ -293,9 +298,23 @@ def _adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=config.optimiser.learning_rate, fused=True)
 
 
+def device_works(device: str) -> None:
+    """Try a torch device out.
+
+    Raises:
+        TrainingError: There is no such device here.
+    """
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise TrainingError(f'device: got {device!r}, which does not work here ({reason}); '
+                            'expected cpu, cuda or cuda:N') from None
+
+
 def train(paths: Sequence[str | Path], output: str | Path, robot: RobotSpec, config: TrainConfig,
           *, init_from: str | Path | None = None, resume: bool = False,
-          console: Console | None = None) -> TrainResult:
+          overwrite: bool = False, console: Console | None = None) -> TrainResult:
     """Train a policy from recordings.
 
     Args:
@@ -305,30 +324,41 @@ def train(paths: Sequence[str | Path], output: str | Path, robot: RobotSpec, con
         config: How to train.
         init_from: Checkpoint to fine-tune instead of starting from random weights.
         resume: Go on with ``output/last``.
+        overwrite: Replace a trained model that ``output`` holds.
         console: Where progress goes; standard error by default.
 
     Raises:
         BagError: No recording is usable; nothing is written.
-        TrainingError: A setting is wrong, or training cannot go on.
+        TrainingError: A setting is wrong, ``output`` holds a trained model or is another
+            training's, or training cannot go on.
         CheckpointError: ``init_from`` or ``output/last`` cannot be read.
     """
     console = console or Console()
     keep_freed_memory()
     if config.threads:
         torch.set_num_threads(config.threads)
-    source = Path(output) / LAST if resume else init_from
-    model = build_model(robot, config, source)  # a wrong setting shows before an hour of reading
-    began = time.monotonic()
-    dataset = Dataset(paths, robot, config.data, console.recording)
-    try:
-        facts = summary(dataset)
-        console.say(f'{facts["recordings"]} recordings, {facts["labelled"]} labelled ticks, '
-                    f'{facts["unused"]} not used; read in {clock(time.monotonic() - began)}')
-        # From here on: building the optimiser alone takes torch seconds.
-        with Interruption() as interruption:
-            trainer = Trainer(model, dataset, robot, config, output, console, interruption)
-            if resume:
-                trainer.resume()
-            return trainer.run()
-    finally:
-        dataset.close()
+    folder = Path(output)
+    with claimed(folder, resume=resume, overwrite=overwrite):
+        source = folder / LAST if resume else init_from
+        # A wrong setting shows before an hour of reading.
+        device_works(config.device)
+        ActionLoss(config.loss, robot.command.names)
+        augment, said = where_allowed(config.augment, robot)
+        if said:
+            console.say(said)
+            config = dataclasses.replace(config, augment=augment)  # as the checkpoint will say
+        model = build_model(robot, config, source)
+        began = time.monotonic()
+        dataset = Dataset(paths, robot, config.data, console.recording)
+        try:
+            facts = summary(dataset)
+            console.say(f'{facts["recordings"]} recordings, {facts["labelled"]} labelled ticks, '
+                        f'{facts["unused"]} not used; read in {clock(time.monotonic() - began)}')
+            # From here on: building the optimiser alone takes torch seconds.
+            with Interruption() as interruption:
+                trainer = Trainer(model, dataset, robot, config, folder, console, interruption)
+                if resume:
+                    trainer.resume()
+                return trainer.run()
+        finally:
+            dataset.close()

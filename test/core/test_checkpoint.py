@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 import pickle
 
+from hypothesis import given, HealthCheck, settings, strategies
 import pytest
 import safetensors.torch
 import torch
@@ -196,14 +197,14 @@ def save_until(monkeypatch, step: int, seed: int, directory: Path) -> bool:
     return False
 
 
-@pytest.mark.parametrize('step', range(5))
-@pytest.mark.parametrize('next_step', range(6))
+@pytest.mark.parametrize('step', range(6))
+@pytest.mark.parametrize('next_step', range(7))
 def test_power_loss_at_any_moment_leaves_one_whole_checkpoint(
     saved, monkeypatch, step, next_step
 ):
     """Every system call of a save, and then of the next, is the last: no clean-up runs."""
     finished = save_until(monkeypatch, step, 1, saved)
-    assert finished == (step >= 4)
+    assert finished == (step >= 5)
     loaded, _ = from_pretrained(saved)
     assert same(loaded, model(1)) or (not finished and same(loaded, model(0)))
     save_until(monkeypatch, next_step, 2, saved)
@@ -251,3 +252,124 @@ def test_a_file_in_the_way_of_the_folder_is_one_line(tmp_path):
     (tmp_path / 'it').write_text('')
     with pytest.raises(CheckpointError, match='it: '):
         save_pretrained(model(), tmp_path / 'it')
+
+
+@pytest.fixture
+def builds_nothing(monkeypatch):
+    def build(*_):
+        raise AssertionError('the model was built')
+
+    monkeypatch.setattr(checkpoint._Plan, 'build', build)
+
+
+@pytest.mark.parametrize(('changes', 'said'), [
+    ({'num_spike_steps': 10**9}, r'config: .*num_spike_steps: got 1000000000, .* 4096\]'),
+    ({'num_spike_steps': 1e9}, r'num_spike_steps: got 1000000000\.0, expected a whole number'),
+    ({'num_spike_steps': True}, 'num_spike_steps: got True'),
+    ({'num_spike_steps': -1}, 'num_spike_steps: got -1'),
+    ({'num_attention_heads': 10**6}, 'num_attention_heads: got 1000000'),
+    ({'liquid_units': 10**9}, 'liquid_units: got 1000000000'),
+    ({'liquid_units': 60_000}, r'network\..*: got .*, expected torch.float32 of shape'),
+    ({'liquid_units': 8000, 'backbone': 'ltc'}, r'config\.liquid_units: got 8000, expected fewer'),
+    ({'liquid_units': 4000, 'backbone': 'ncp'}, r'config\.liquid_units: got 4000, expected fewer'),
+    ({'liquid_units': 16, 'spiking_units': 10**6, 'backbone': 'ncp_ltc'}, 'liquid_units: got 16'),
+    ({'encoder_dim': 60_000}, 'expected torch.float32 of shape .*60000'),
+    ({'camera_size': [3, 10**9, 10**9]}, 'camera_size: got 1000000000'),
+    ({'camera_size': [3, 72, 96], 'camera_architecture': 'resnet'}, r'got .*, expected torch'),
+    ({'audio_mels': 10**9, 'audio_channels': 2}, 'audio_mels: got 1000000000'),
+    ({'backbone_options': {'backbone_layers': 10**9}}, 'backbone_layers: got 1000000000'),
+    ({'backbone_options': [1]}, 'config: '),
+    ({'fusion_strategy': {'a': 1}}, 'fusion_strategy: got'),
+    ({'backbone': ['cfc']}, 'backbone: got'),
+    ({'control_rate': '15'}, "dt_scale: got '15'"),
+    ({'modality_dropout': 'all'}, 'config: '),
+    ({'beta': 'x' * 10**6}, 'beta: got'),
+])
+def test_a_configuration_beyond_its_weights_builds_nothing(saved, builds_nothing, changes, said):
+    edit(saved, config=json.loads((saved / 'config.json').read_text())['config'] | changes)
+    with pytest.raises(CheckpointError, match=said) as caught:
+        from_pretrained(saved)
+    assert len(str(caught.value)) <= 500
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(('text', 'said'), [
+    ('[' * 100_000, 'nested too deep'),
+    ('{"format": 1, "format": 2}', "the key 'format' is there twice"),
+    ('{"a": NaN}', 'got NaN, expected finite numbers'),
+    ('{"a": 1e400}', 'got 1e400'),
+    ('{"a": ' + '1' * 400 + '}', 'got a number of 400 characters'),
+    ('{"a": [' + '[],' * 500_000 + '[]]}', 'more than 400,000 values'),
+    ('{"format": "a", "model_class": 7, "x": "' + '\\u001b' * 99 + '"}', 'model_class: got 7'),
+    (' ' * 20_000_000, 'too large, expected at most'),
+])
+def test_no_text_of_config_json_does_more_than_be_refused(saved, text, said):
+    (saved / 'config.json').write_text(text)
+    with pytest.raises(CheckpointError, match=said) as caught:
+        from_pretrained(saved)
+    assert len(str(caught.value)) <= 500
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize('name', ['config.json', 'model.safetensors', 'model.safetensors.new'])
+def test_what_is_no_file_is_refused_in_its_place(saved, not_a_file, name):
+    if name.endswith('.new'):
+        (saved / 'model.safetensors').unlink()
+    (saved / name).unlink(missing_ok=True)
+    os.rename(not_a_file, saved / name)
+    with pytest.raises(CheckpointError) as caught:
+        from_pretrained(saved)
+    assert str(saved) in str(caught.value)
+
+
+@pytest.mark.parametrize('name', ['config.json.new', 'model.safetensors.new'])
+def test_saving_does_not_write_into_what_is_no_file(saved, tmp_path, name):
+    os.mkfifo(saved / name)
+    save_pretrained(model(1), saved)
+    victim = tmp_path / 'victim'
+    victim.write_text('mine')
+    (saved / name).symlink_to(victim)
+    save_pretrained(model(2), saved)
+    assert same(from_pretrained(saved)[0], model(2))
+    assert victim.read_text() == 'mine'
+
+
+def test_weights_larger_than_any_model_are_refused_by_their_size(saved):
+    with (saved / 'model.safetensors').open('r+b') as file:
+        file.truncate(1 << 40)
+    with pytest.raises(CheckpointError, match='got 1,099,511,627,776 bytes, expected at most'):
+        from_pretrained(saved)
+
+
+def test_more_weights_than_the_header_names_are_refused(saved):
+    with (saved / 'model.safetensors').open('r+b') as file:
+        file.truncate(1 << 30)
+    with pytest.raises(CheckpointError, match=r'got 1,073,741,824 bytes, expected .* by its h'):
+        from_pretrained(saved)
+
+
+def test_an_old_weights_file_of_another_shape_does_not_hide_the_pending_one(saved, tmp_path):
+    save_pretrained(model(1, fusion_strategy='late'), tmp_path / 'other')
+    os.rename(saved / 'model.safetensors', saved / 'model.safetensors.new')
+    os.rename(tmp_path / 'other' / 'model.safetensors', saved / 'model.safetensors')
+    assert same(from_pretrained(saved)[0], model(0))
+
+
+SHIPPED = Path(__file__).parents[2] / 'models' / 'beacon'
+
+
+@settings(max_examples=60, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=strategies.floats(0, 1), removed=strategies.integers(0, 30),
+       added=strategies.text('[]{}:",0123456789einf \n\x1b\0', max_size=8))
+def test_any_change_of_the_shipped_config_is_read_or_refused(
+    tmp_path, place, removed, added
+):
+    text, folder = (SHIPPED / 'config.json').read_text(), tmp_path / 'it'
+    if not folder.exists():
+        folder.mkdir()
+        (folder / 'model.safetensors').symlink_to(SHIPPED / 'model.safetensors')
+    at = int(place * 6000)  # format, model and robot; the history behind them is free
+    (folder / 'config.json').write_text(text[:at] + added + text[at + removed:])
+    with contextlib.suppress(CheckpointError):
+        from_pretrained(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 
@@ -229,6 +230,36 @@ def test_the_environment_switches_off(monkeypatch):
     monkeypatch.delenv('LIQUIDSPIKE_TRITON')
     monkeypatch.setattr(triton_choice, 'find_spec', lambda _: None)
     assert triton_choice._at_start() == 'triton is not installed'
+
+
+@pytest.fixture
+def drawing(monkeypatch, tmp_path):
+    """A process that Mesa's LLVM is loaded in, and Triton is not."""
+    maps = tmp_path / 'maps'
+    maps.write_text('7f01-7f02 r-xp 0 08:01 12 /usr/lib/x86_64-linux-gnu/libc.so.6\n'
+                    '7f03-7f04 r-xp 0 08:01 13 /usr/lib/x86_64-linux-gnu/libLLVM-15.so.1\n'
+                    '7f05-7f06 rw-p 0 00:00 0 [heap]\n')
+    monkeypatch.setattr(triton_choice, 'Path', lambda _: maps)
+    monkeypatch.setattr(triton_choice, 'find_spec', lambda _: object())
+    monkeypatch.delitem(sys.modules, 'triton', raising=False)
+    return maps
+
+
+def test_kernels_are_not_asked_for_where_importing_them_would_crash(kernels, drawing):
+    with pytest.warns(RuntimeWarning, match='libLLVM-15.so.1 is loaded already .* import triton '
+                                            'before anything that draws'):
+        assert triton_rates(*drawn(3, 5), 2, ATAN) is None
+    assert kernels.calls == 0
+
+
+@pytest.mark.parametrize('change', [
+    lambda monkeypatch, maps: monkeypatch.setitem(sys.modules, 'triton', object()),
+    lambda monkeypatch, maps: maps.write_text('7f01-7f02 r-xp 0 08:01 12 /usr/lib/libc.so.6\n'),
+    lambda monkeypatch, maps: maps.unlink(),
+], ids=['triton came first', 'nothing draws', 'not Linux'])
+def test_otherwise_they_are(kernels, drawing, change, monkeypatch):
+    change(monkeypatch, drawing)
+    assert triton_rates(*drawn(3, 5), 2, ATAN) is not None
 
 
 @pytest.mark.gpu

@@ -17,6 +17,13 @@ def test_timeline_gives_the_newest_not_later() -> None:
     assert line.between(10, 30) == ([20, 30], ['b', 'c'])
 
 
+def test_timeline_is_bounded() -> None:
+    line: Timeline[str] = Timeline(most=2)
+    for time in (3, 1, 2):
+        line.add(time, str(time))
+    assert line.items == ['1', '3']
+
+
 def recording(delays_ms: list[float], lateness_ms: float = 0.0) -> Recording:
     """One tick a frame; command k leaves ``delays_ms[k]`` after the wall time of its frame.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
 
+from liquidspike_ros.core.spike_coding import DELTA_THRESHOLD
 from liquidspike_ros.export.check import compare, TOLERANCE
 from liquidspike_ros.export.flat_step import ExportError, FlatStep
 from liquidspike_ros.export.sequences import random_ticks
@@ -68,8 +70,8 @@ def differ(step, run, tick):
 @pytest.mark.parametrize('changes', [
     {},
     {'num_spike_steps': 4},
-    {'spiking_units': 48},
-    {'fusion_strategy': 'early', 'spiking_units': 12},
+    {'spiking_units': 48, 'liquid_units': 48},
+    {'fusion_strategy': 'early', 'spiking_units': 12, 'liquid_units': 48},
     {'fusion_strategy': 'hierarchical'},
     {'fusion_strategy': 'late', 'backbone': 'ltc'},
     {'backbone': 'ncp', 'liquid_units': 16},
@@ -133,3 +135,42 @@ def test_only_a_neuron_that_is_close_to_its_threshold_may_tie(robot_model, off, 
         return
     with pytest.raises(ExportError, match='no neuron at its threshold explains it'):
         compare(step, run, [tick])
+
+
+def camera(step):
+    return step.model.network.fusion.encoders['camera']
+
+
+@pytest.mark.parametrize('coding', ['delta', 'latency'])
+@pytest.mark.parametrize('side', [1, -1])
+def test_a_feature_at_the_threshold_of_its_coding_may_tie_as_well(robot_model, coding, side):
+    step = FlatStep(robot_model(coding=coding))
+    tick = random_ticks(step)[0]
+    if coding == 'delta':
+        entry = step.state.index('encoders.camera.last')
+        states = step.rest()
+        with torch.no_grad():
+            states[entry] = step(*tick.arguments, *states)[1 + entry]
+        states[entry][0, 3] -= DELTA_THRESHOLD
+        step.rest = lambda: [state.clone() for state in states]
+    else:  # at 0.5 of the 3 steps that the spike may be late
+        norm = camera(step).norm
+        norm.weight[3], norm.bias[3] = 0.0, math.log(5)
+    other = copy.deepcopy(step)
+    camera(other).norm.bias[3] += 4e-6 * side
+    opposite = copy.deepcopy(step)
+    camera(opposite).norm.bias[3] -= 4e-6 * side
+    assert differ(opposite, runner(other), tick) > TOLERANCE
+    result = compare(step, runner(other), [tick])
+    assert result.worst <= TOLERANCE
+    assert result.ties == (differ(step, runner(other), tick) > TOLERANCE)
+
+
+def test_a_feature_that_is_off_by_more_than_rounding_is_no_tie(robot_model):
+    step = FlatStep(robot_model(coding='latency'))
+    norm = camera(step).norm
+    norm.weight[3], norm.bias[3] = 0.0, math.log(5) + 1e-3
+    other = copy.deepcopy(step)
+    camera(other).norm.bias[3] -= 2e-3
+    with pytest.raises(ExportError, match='no neuron at its threshold explains it'):
+        compare(step, runner(other), [random_ticks(step)[0]])

@@ -166,3 +166,23 @@ def test_best_effort_and_reliable_publishers_are_both_heard(
         depth=1, reliability=ReliabilityPolicy.RELIABLE))
     start_policy()
     wait_for(lambda: ear.value('policy: lidar', 'publishers') == '2', 'two publishers')
+
+
+def test_an_imu_in_g_is_not_armed_with_until_waived(
+        robot: FakeRobot, node: Any, start_policy: Any) -> None:
+    ear = DiagnosticsEar(node)
+    whole = robot._imu
+
+    def in_g(stamp: int) -> Any:
+        message = whole(stamp)
+        message.linear_acceleration.z /= 9.81
+        return message
+
+    robot._imu = in_g
+    start_policy()
+    text = refusal(node, 'imu: /imu: linear_acceleration', 'in g?')
+    assert 'sensors.imu.acceleration_unit: g' in text
+    wait_for(lambda: 'in g?' in ear.status['policy: imu'].message
+             and ear.status['policy: imu'].level == b'\x01', 'a WARN')
+    set_parameter(node, 'safety.arm_without', ['imu'])
+    arm_when_ready(node)

@@ -32,7 +32,8 @@ def test_without_an_optional_sensor_the_robot_acts_on_the_rest_at_half_speed(
     assert len(commands) > 20
     assert any(not command.is_zero for command in commands)
     assert all(-0.1 <= command.linear <= 0.3 for command in commands)
-    assert 'audio masked' in (ear.value('policy: command', 'reason') or '')
+    wait_for(lambda: 'audio masked' in (ear.value('policy: command', 'reason') or ''),
+             'the reason')
 
     robot.enabled.add('audio')
     wait_for(lambda: ear.value('policy: command', 'state') == 'ACTIVE', 'full speed again')

@@ -77,7 +77,8 @@ NAN, INF = math.nan, math.inf
 SPOIL: dict[str, dict[str, Callable[[Message], None]]] = {
     'camera': {
         'f': put(data=np.full(192, 7, np.uint8)), 'o': restamp(-300), 'u': restamp(150),
-        'z': restamp(None), 's': put(step=23), 'd': put(data=b'12'), 'w': put(width=2**31),
+        'z': restamp(None), 's': put(step=23, data=bytes(200)), 'd': put(data=b'12'),
+        'w': put(width=2**31),
         'e': put(encoding='nv99'), '1': put(encoding='16UC1', step=16, data=bytes(128)),
         'b': put(encoding='bgr8'), 'p': put(step=30, data=bytes(RNG.integers(0, 256, 240, 'u1'))),
     },

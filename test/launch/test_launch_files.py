@@ -65,7 +65,7 @@ def test_what_the_parameter_file_says_is_not_overruled_by_a_default():
                 if key and isinstance(value, ast.Tuple)}
     shared = {item.name for item in option_declarations(PolicyOptions())} & defaults.keys()
     assert {'device', 'auto_start', 'auto_arm'} <= shared
-    for name in (shared | {'use_sim_time'}) - {'model'}:  # a policy is always named, by launch
+    for name in shared | {'use_sim_time'}:
         assert ast.literal_eval(defaults[name]) == '', name
 
 
@@ -110,7 +110,7 @@ def test_defaults_resolve_to_files_that_are_there(load: Any, path: Path):
                 assert Path(value).is_file(), f'{action.name}: {value}'
 
 
-def launch(file: str, *arguments: str) -> str:
+def launch(file: str, *arguments: str, status: int = 1) -> str:
     """What ``ros2 launch`` prints for a node that ends by itself, or does not start."""
     program = shutil.which('ros2')
     if program is None:
@@ -119,7 +119,9 @@ def launch(file: str, *arguments: str) -> str:
         [program, 'launch', str(ROOT / 'launch' / file), *arguments], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     try:
-        return process.communicate(timeout=60)[0]
+        output = process.communicate(timeout=120)[0]
+        assert process.returncode == status, output
+        return output
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)  # the node too, not only who launched it
         pytest.fail(f'still running:\n{process.communicate()[0]}')
@@ -129,8 +131,8 @@ def launch(file: str, *arguments: str) -> str:
 @pytest.mark.slow
 def test_a_launched_node_that_cannot_start_says_why(load: Any):
     output = launch('policy.launch.py', 'model:=/nowhere/at_all')
-    assert 'policy_node: error: /nowhere/at_all' in output
-    assert 'exit code 1' in output
+    assert 'policy_node ended with exit code 1: policy_node: error: /nowhere/at_all' in (
+        output.splitlines()[-1])
 
 
 @pytest.mark.dds
@@ -158,3 +160,44 @@ def test_a_robot_or_parameter_file_that_is_missing_starts_nothing(
     output = launch(file, *arguments)
     assert re.search(r'(robot|params)_file: got \S*no\w+\.yaml, expected a file', output)
     assert 'process started' not in output
+
+
+@pytest.mark.dds
+@pytest.mark.slow
+@pytest.mark.parametrize(('arguments', 'model'), [
+    ([], '/of/the/file'), (['model:=/of/the/argument'], '/of/the/argument'),
+    (['namespace:=robot1'], '/of/the/file')])
+def test_a_model_in_the_parameter_file_counts(
+        load: Any, tmp_path: Path, arguments: list[str], model: str):
+    file = tmp_path / 'policy.yaml'
+    file.write_text('/**/policy: {ros__parameters: {model: /of/the/file}}')
+    output = launch('policy.launch.py', f'params_file:={file}', *arguments)
+    assert f'policy_node: error: {model}: ' in output.splitlines()[-1]
+
+
+@pytest.mark.dds
+@pytest.mark.slow
+def test_the_log_level_reaches_a_node_in_a_namespace(load: Any):
+    """rcl speaks of its own doings at the level debug, for the logger of the node."""
+    quiet = launch('policy.launch.py', 'model:=/nowhere', 'namespace:=robot1')
+    loud = launch('policy.launch.py', 'model:=/nowhere', 'namespace:=robot1', 'log_level:=debug')
+    assert 'robot1.policy:=debug' in loud
+    assert '[DEBUG]' not in quiet
+
+
+@pytest.mark.dds
+@pytest.mark.slow
+@pytest.mark.parametrize('arguments', [
+    ['model:=/nowhere/at_all'], ['real_time_factor:=-1.0'], ['seed:=many'], ['log_level:=loud']])
+def test_the_demo_fails_with_either_of_its_nodes(load: Any, arguments: list[str]):
+    output = launch('demo.launch.py', *arguments)
+    assert 'Traceback' not in output
+    assert re.search(r'_node: error: |log_level|seed', output.splitlines()[-1])
+
+
+def test_the_demo_stays_on_this_machine_and_among_its_own_topics(load: Any):
+    source = (ROOT / 'launch' / 'demo.launch.py').read_text()
+    assert "default_value='LOCALHOST'" in source
+    assert "SetRemap('/clock', 'clock')" in source
+    namespaces = [node['namespace'] for node in nodes_of(ROOT / 'launch' / 'demo.launch.py')]
+    assert all(ast.unparse(space) == "LaunchConfiguration('namespace')" for space in namespaces)

@@ -47,6 +47,11 @@ def test_a_sensor_that_is_alive_has_none():
     assert not why_not_alive(SPEC, HERE, SensorHealth(**OLD), '', WALL)
 
 
+def test_samples_that_mean_something_else_are_a_reason_although_they_come():
+    found = SensorHealth(accepted=900, finding='linear_acceleration: in g?')
+    assert str(why_not_alive(SPEC, HERE, found, '', WALL)) == '/scan: linear_acceleration: in g?'
+
+
 def refusal(sensors, listeners=BASE, waived=(), outside=('camera', 'lidar')):
     missing = {name: Missing(*why.split('|')) for name, why in sensors.items()}
     return arming_refusal(missing, listeners, frozenset(waived), lambda name: name in outside)

@@ -95,7 +95,7 @@ def test_without_any_message_the_clock_still_makes_ticks_for_a_while(bench: Any)
 
 
 def test_a_broken_message_is_counted_and_never_raises(bench: Any) -> None:
-    bench.give('camera', step=1)
+    bench.give('camera', height=1)
     bench.intake.accept(object(), 'imu')
     health = bench.intake.health()
     assert health['camera'].dropped == 1
@@ -107,7 +107,7 @@ def test_a_broken_message_is_counted_and_never_raises(bench: Any) -> None:
 def test_only_accepted_samples_are_a_sign_of_life(bench: Any) -> None:
     heard: list[tuple[str, float, bool]] = []
     bench.intake.listeners.append(lambda *sample: heard.append(sample))
-    bench.give('camera', step=1)
+    bench.give('camera', height=1)
     assert not heard
     bench.give('camera')
     assert heard == [('camera', 0.0, False)]

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
+import shutil
 
 import pytest
 import torch
@@ -66,11 +68,35 @@ def test_other_limits_and_rates_are_told() -> None:
     assert '10 Hz, trained with 15 Hz' in rate
 
 
-def test_a_checkpoint_without_a_robot_is_told_and_checked_by_shape(
-        checkpoint: Path) -> None:
-    assert 'does not say' in compare('m', None, RobotSpec())[0]
+@pytest.mark.parametrize('stored', [None, {}])
+def test_a_checkpoint_without_a_robot_drives_only_if_allowed_by_name(stored: object) -> None:
+    with pytest.raises(CheckpointError, match=r'does not say which robot.*allow_unkn'):
+        compare('m', stored, RobotSpec())
+    (warning,) = compare('m', stored, RobotSpec(), allow_unknown_robot=True)
+    assert 'does not say' in warning
+
+
+@pytest.mark.parametrize('stored', [[1], 'beacon', {'rate': 'x'}, {'sensors': [1]}])
+def test_a_robot_that_is_none_is_refused_whatever_is_allowed(stored: object) -> None:
+    with pytest.raises(CheckpointError, match=r'm/config\.json: metadata\.robot: '):
+        compare('m', stored, RobotSpec(), allow_unknown_robot=True)
+
+
+def without_robot(checkpoint: Path, tmp_path: Path) -> Path:
+    shutil.copytree(checkpoint, tmp_path / 'nobodys')
+    path = tmp_path / 'nobodys' / 'config.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | {'metadata': {}}))
+    return path.parent
+
+
+def test_an_allowed_checkpoint_without_a_robot_is_still_checked_by_shape(
+        checkpoint: Path, tmp_path: Path) -> None:
+    model = str(without_robot(checkpoint, tmp_path))
+    with pytest.raises(CheckpointError, match='does not say which robot'):
+        load_policy(model, RobotSpec(), 'cpu')
+    assert load_policy(model, RobotSpec(), 'cpu', allow_unknown_robot=True).warnings
     with pytest.raises((CheckpointError, PolicyError), match=r'beams|lidar_shape'):
-        load_policy(str(checkpoint), RobotSpec(lidar=LidarSpec(beams=90)), 'cpu')
+        load_policy(model, RobotSpec(lidar=LidarSpec(beams=90)), 'cpu', allow_unknown_robot=True)
 
 
 def test_auto_is_the_cpu_where_there_is_no_gpu_and_a_named_gpu_is_an_error(

@@ -13,10 +13,22 @@ def test_interface_names_give_classes():
 
 
 @pytest.mark.parametrize('name', ['Image', 'sensor_msgs/Image', 'nothing_msgs/msg/Image',
-                                  'sensor_msgs/msg/Picture'])
+                                  'sensor_msgs/msg/Picture', 'sensor_msgs/msg/_image',
+                                  '/msg/Image', 'sensor_msgs/msg/Image/x', 'os/msg/Path'])
 def test_an_unknown_interface_is_named(name: str):
-    with pytest.raises(MessageTypeError, match=name.split('/')[0]):
+    with pytest.raises(MessageTypeError, match=name.split('/')[0] or 'type'):
         message_class(name)
+
+
+def test_a_type_named_by_a_recording_runs_no_other_code(tmp_path, monkeypatch):
+    (tmp_path / 'trap').mkdir()
+    (tmp_path / 'trap' / '__init__.py').write_text('raise SystemExit("sprung")')
+    (tmp_path / 'lure.py').write_text('raise SystemExit("sprung")')
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ('trap/msg/Image', 'lure/msg/Image', 'x' * 10**6 + '/msg/\x1b[2J'):
+        with pytest.raises(MessageTypeError) as caught:
+            message_class(name)
+        assert len(str(caught.value)) <= 500
 
 
 def test_twist_takes_each_value_to_its_field():

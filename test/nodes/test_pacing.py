@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from liquidspike_ros.nodes.pacing import Pacer
+from liquidspike_ros.nodes.pacing import Follower, Pacer
 
 
 class SteppedClock(threading.Event):
@@ -60,3 +60,45 @@ def test_lost_time_is_not_raced_after():
     before = clock.now
     pacer.wait(105_000_000, clock)
     assert clock.now == pytest.approx(before + 0.1)
+
+
+def test_a_follower_takes_its_zero_and_its_pace_from_the_other_clock():
+    ending = SteppedClock()
+    half_pace = lambda: round(5e9 + (ending.now - 100.0) / 2 * 1e9)  # noqa: E731
+    follower = Follower(half_pace)
+    for step in range(201):
+        follower.wait(step * 5_000_000, ending)
+    assert follower.offset == 5_000_000_000
+    assert ending.now == pytest.approx(102.0, abs=0.01)
+
+
+@pytest.mark.parametrize('jump', [-3_000_000_000, 2_000_000_000])
+def test_a_follower_goes_on_from_where_the_other_clock_jumped_to(jump: int):
+    ending, moved = SteppedClock(), 0
+    follower = Follower(lambda: round(5e9 + (ending.now - 100.0) * 1e9) + moved)
+    for step in range(100):
+        follower.wait(step * 10_000_000, ending)
+    moved = jump
+    for step in range(100, 200):
+        follower.wait(step * 10_000_000, ending)
+    assert follower.offset == pytest.approx(5_000_000_000 + jump, abs=20_000_000)
+    assert ending.now == pytest.approx(102.0, abs=0.05)
+
+
+def test_a_follower_without_a_clock_ends_when_it_is_asked_to():
+    ending = threading.Event()
+    threading.Timer(0.05, ending.set).start()
+    follower = Follower(lambda: 0)
+    assert follower.wait(0, ending) == ''
+    assert follower.offset is None
+
+
+def test_a_follower_that_is_too_slow_lets_time_go_rather_than_stamp_what_is_old():
+    ending = SteppedClock()
+    follower = Follower(lambda: round(5e9 + (ending.now - 100.0) * 1e9))
+    for step in range(200):
+        follower.wait(step * 5_000_000, ending)
+        ending.now += 0.010  # twice as long as it has
+        assert follower.offset is not None
+        stamp = step * 5_000_000 + follower.offset
+        assert 5e9 + (ending.now - 100.0) * 1e9 - stamp < 0.08e9

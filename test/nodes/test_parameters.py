@@ -17,6 +17,7 @@ from liquidspike_ros.nodes.parameters import (
     ParameterError,
     PolicyParameters,
     robot_declarations,
+    unknown_overrides,
 )
 from liquidspike_ros.robot import load_robot, RobotSpec
 
@@ -27,8 +28,14 @@ class Host:
     """A node with the policy's parameters."""
 
     def __init__(self, node: Node) -> None:
-        self.node, self.configured, self.changes = node, False, []
-        self.parameters = PolicyParameters(node, lambda: self.configured, self.changes.append)
+        self.node, self.changes, self.limits = node, [], []
+        self.configured: RobotSpec | None = None
+        self.parameters = PolicyParameters(
+            node, lambda: self.configured, self.changes.append,
+            lambda lower, upper: self.limits.append((lower, upper)))
+
+    def configure(self) -> None:
+        self.configured = self.parameters.robot()
 
     def set(self, **values: object) -> list[tuple[bool, str]]:
         results = self.node.set_parameters(
@@ -131,7 +138,7 @@ def test_a_combination_is_checked_as_a_whole(make_host):
 
 def test_while_configured_only_live_parameters_can_be_set(make_host):
     host = make_host()
-    host.configured = True
+    host.configure()
     ((successful, text),) = host.set(model='/else')
     assert not successful
     assert 'clean up' in text
@@ -142,8 +149,17 @@ def test_while_configured_only_live_parameters_can_be_set(make_host):
 
 
 @pytest.mark.parametrize(('argument', 'text'), [
-    ('rate:=15', 'rate: got another type, expected float'),
-    ('rate:=-3.0', 'rate: '),
+    ('rate:=fast', "rate: got 'fast', expected a number"),
+    ('rate:=true', 'rate: got True, expected a number'),
+    ('rate:=.nan', 'rate: '),
+    ('sensors.camera.width:=96.0', 'sensors.camera.width: got 96.0, expected a whole number'),
+    ('auto_arm:=maybe', "auto_arm: got 'maybe', expected true or false"),
+    ('model:=7', 'model: got 7, expected a text'),
+    ('command.upper:=[a, b]', r"command.upper: got \['a', 'b'\], expected a list of numbers"),
+    ('command.upper:=[1]', 'command.upper: got .*expected 2 finite numbers'),
+    ('command.names:=[1, 2]', r'command.names: got \[1, 2\], expected a list of texts'),
+    ('safety.watchdog:=.nan', 'safety.watchdog: .*expected within'),
+    ('rate:=-3.0', r'^rate: got -3.0, expected within \[0.1, 1000.0\]$'),
     ('trigger:=sonar', 'trigger: got'),
     ('sync.slop:=99.0', r'sync.slop: .*expected within \[0.001, 2.0\]'),
 ])
@@ -156,3 +172,91 @@ def test_a_bad_start_value_is_one_line_naming_it(make_host, argument: str, text:
 def test_options_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         PolicyOptions().device = 'cuda'  # type: ignore[misc]
+
+
+WRITTEN = [
+    ('rate', 10, 'rate', 10.0),
+    ('command__upper', [1, 2], 'command.upper', [1.0, 2.0]),
+    ('command__upper', [0.5, 1.5], 'command.upper', [0.5, 1.5]),
+    ('command__upper', '[0.3, 1]', 'command.upper', [0.3, 1.0]),
+    ('command__names', ['linear.x', 'angular.z'], 'command.names', ['linear.x', 'angular.z']),
+    ('sync__sensors', ['lidar'], 'sync.sensors', ['lidar']),
+    ('sync__sensors', 'lidar', 'sync.sensors', ['lidar']),
+    ('safety__watchdog', 1, 'safety.watchdog', 1.0),
+]
+
+
+@pytest.mark.parametrize(('name', 'written', 'parameter', 'meant'), WRITTEN)
+def test_a_value_is_taken_as_the_declared_type(make_host, name, written, parameter, meant):
+    host = make_host()
+    assert host.set(**{name: written}) == [(True, '')]
+    got = host.node.get_parameter(parameter)
+    assert (list(got.value) if isinstance(meant, list) else got.value) == meant
+    assert got.type_ is Parameter.Type.from_parameter_value(meant)
+
+
+@pytest.mark.parametrize(('argument', 'parameter', 'meant'), [
+    ('rate:=10', 'rate', 10.0),
+    ('command.upper:=[1, 2]', 'command.upper', [1.0, 2.0]),
+    ('sync.sensors:=[lidar]', 'sync.sensors', ['lidar']),
+    ('sync.sensors:=lidar', 'sync.sensors', ['lidar']),
+    ('safety.arm_without:=audio', 'safety.arm_without', ['audio']),
+])
+def test_the_same_at_start(make_host, argument, parameter, meant):
+    value = make_host('-p', argument).node.get_parameter(parameter).value
+    assert (list(value) if isinstance(meant, list) else value) == meant
+
+
+def test_whole_numbers_in_a_parameter_file(make_host, tmp_path: Path):
+    file = tmp_path / 'robot.yaml'
+    file.write_text('/**: {ros__parameters: {rate: 10, command: {upper: [1, 2]}}}')
+    robot = make_host('--params-file', str(file)).parameters.robot()
+    assert (robot.rate, robot.command.upper) == (10.0, (1.0, 2.0))
+
+
+@pytest.mark.parametrize(('name', 'value'), [
+    ('command__upper', ['a', 'b']), ('command__upper', 'fast'), ('command__upper', [True, False]),
+    ('command__upper', '[1, {}]'), ('command__upper', '[1,'), ('command__names', [1, 2]),
+    ('rate', 'fast'), ('rate', True), ('rate', [1.0]), ('safety__watchdog', float('nan')),
+    ('command__upper', [float('nan'), 1.0]), ('command__upper', []),
+    ('safety__arm_without', ['radar']),
+])
+def test_what_is_no_such_value_is_refused(make_host, name, value):
+    host = make_host()
+    before = host.parameters.robot(), host.parameters.options()
+    ((successful, reason),) = host.set(**{name: value})
+    assert not successful
+    assert name.replace('__', '.') in reason or 'type' in reason
+    assert (host.parameters.robot(), host.parameters.options()) == before
+
+
+def test_limits_may_be_lowered_while_configured_and_raised_up_to_the_configured_ones(make_host):
+    host = make_host()
+    host.configure()
+    assert host.set(command__upper='[0.3, 1]') == [(True, '')]
+    assert host.limits[-1] == ((-0.2, -2.0), (0.3, 1.0))
+    assert host.set(command__lower=[0, -1]) == [(True, '')]
+    assert host.limits[-1] == ((0.0, -1.0), (0.3, 1.0))
+    assert host.set(command__upper=[0.6, 2.0]) == [(True, '')]
+    assert host.limits[-1] == ((0.0, -1.0), (0.6, 2.0))
+
+
+@pytest.mark.parametrize(('name', 'value'), [
+    ('upper', [0.7, 2.0]), ('upper', [0.6, 2.1]), ('lower', [-0.3, -2.0]), ('upper', [-0.1, 2.0]),
+    ('lower', [0.1, -2.0]), ('upper', [0.3]), ('upper', [float('nan'), 2.0])])
+def test_a_limit_that_is_raised_while_configured_is_refused_with_the_reason(
+        make_host, name, value):
+    host = make_host()
+    host.configure()
+    ((successful, reason),) = host.set(**{f'command__{name}': value})
+    assert not successful
+    assert 'expected' in reason
+    assert f'command.{name}' in reason or 'command.safe' in reason
+    assert host.limits == []
+
+
+def test_a_misspelt_parameter_is_said_with_the_nearest_name(make_host):
+    host = make_host('-p', 'comand.upper:=[0.3, 1.0]', '-p', 'rate:=15.0')
+    (line,) = unknown_overrides(host.node)
+    assert line.startswith('comand.upper: unknown parameter')
+    assert 'did you mean command.upper?' in line

@@ -92,3 +92,23 @@ def test_a_bad_parameter_is_one_line(start: Any) -> None:
     (line,) = [line for line in process.lines if 'error' in line]
     assert 'joy' in line
     assert 'twist_stamped' in line
+
+
+def test_a_second_robot_runs_by_the_clock_of_the_first(node: Any, start: Any) -> None:
+    """Both below a namespace, in one domain; the second starts later and has no clock."""
+    clocks, mine, theirs = [], [], []
+    node.create_subscription(Clock, '/clock', clocks.append, 100)
+    node.create_subscription(Imu, '/r2/imu', mine.append, 100)
+    node.create_subscription(Imu, '/r1/imu', theirs.append, 100)
+    second = start('sim_node', '--ros-args', '-p', 'publish_clock:=false', '-r', '__ns:=/r2')
+    wait_for(lambda: '/r2/sim_node' in {f'{space}/{name}'.replace('//', '/') for name, space
+                                        in node.get_node_names_and_namespaces()}, 'the second')
+    assert not clocks
+    start('sim_node', '--ros-args', '-r', '__ns:=/r1')
+    wait_for(lambda: len(mine) > 100 and len(theirs) > 100, 'both to sense')
+    assert len(node.get_publishers_info_by_topic('/clock')) == 1
+    stamp, clock = mine[-1].header.stamp, clocks[-1].clock
+    assert abs(stamp.sec - clock.sec + (stamp.nanosec - clock.nanosec) * 1e-9) < 0.5
+    stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in list(mine)]
+    assert stamps == sorted(stamps)
+    assert second.running

@@ -41,7 +41,8 @@ def test_the_integral_is_kept(samples, count):
         return
     means = window_means(times, values[None], times[0], times[-1], count)
     integral = means.mean() * (times[-1] - times[0])
-    assert np.isclose(integral, np.trapezoid(values, times), atol=1e-9)
+    line = np.sum((values[1:] + values[:-1]) / 2 * np.diff(times))
+    assert np.isclose(integral, line, atol=1e-9)
 
 
 def test_samples_of_one_time_count_as_their_mean():

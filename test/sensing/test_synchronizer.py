@@ -141,7 +141,8 @@ class TestInertialWindow:
                 else:
                     first = k
                 last = stamp
-        expected = np.trapezoid(values[first:56], stamps[first:56] / 1000)
+        means = (values[first:55] + values[first + 1:56]) / 2
+        expected = (means * np.diff(stamps[first:56])).sum() / 1000
         assert total == pytest.approx(expected, abs=1e-6)
 
     def test_a_late_sample_comes_with_the_next_window(self, sync):
@@ -263,6 +264,13 @@ class TestReasons:
         assert len(reasons) <= 13
         assert sum(reasons.values()) == sync.health()['imu'].dropped == 100
         assert reasons['other reasons'] == 88
+
+
+def test_what_cannot_be_meant_is_found_over_seconds(sync):
+    for ms in range(0, 2600, 10):
+        sync.add('imu', Sample(at(ms), np.array([0, 0, 0.1, 0, 0, 1.0], np.float32)), at(ms))
+    assert 'in g?' in sync.health()['imu'].finding
+    assert sync.snapshot(at(2600)).present['imu'], 'it is said, not masked'
 
 
 class TestFrozen:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 import math
 import os
 import subprocess
@@ -148,3 +149,43 @@ def test_a_chosen_backend_is_left_alone():
     done = in_new_process('import liquidspike_ros.sim, os\nprint(os.environ["MUJOCO_GL"])',
                           MUJOCO_GL='osmesa')
     assert done.stdout.strip() == 'osmesa'
+
+
+@pytest.mark.skipif(find_spec('triton') is None, reason='needs triton')
+@pytest.mark.parametrize('chosen', [{}, {'MUJOCO_GL': 'egl'}], ids=['found', 'told'])
+def test_triton_may_be_imported_after_a_picture_was_drawn(chosen):
+    done = in_new_process("""
+import numpy as np
+from liquidspike_ros.sim.simulation import Simulation
+Simulation(1).advance(100_000_000)
+import triton.language
+print('both')
+""", **chosen)
+    assert (done.stdout.strip(), done.returncode) == ('both', 0)
+
+
+@pytest.mark.parametrize(('chosen', 'said'), [
+    ({}, 'before'), ({'MUJOCO_GL': 'egl'}, 'before'), ({'LIQUIDSPIKE_TRITON': '0'}, ''),
+])
+def test_triton_is_imported_before_any_gl_library(tmp_path, chosen, said):
+    (tmp_path / 'triton.py').write_text("""if True:
+        with open('/proc/self/maps') as file:
+            maps = file.read()
+        print('after' if 'libEGL' in maps or 'libOSMesa' in maps else 'before')""")
+    done = in_new_process("""
+from liquidspike_ros.sim.graphics import GraphicsError
+from liquidspike_ros.sim.simulation import Simulation
+try:
+    Simulation(1).advance(100_000_000)
+except GraphicsError:
+    pass
+""", PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get('PYTHONPATH', '')]), **chosen)
+    assert done.stdout.strip() == said
+
+
+def test_a_triton_that_is_broken_does_not_keep_the_simulator_from_drawing(tmp_path):
+    (tmp_path / 'triton.py').write_text('raise RuntimeError("no driver")')
+    done = in_new_process('import liquidspike_ros.sim, os\nprint(os.environ["MUJOCO_GL"])',
+                          PYTHONPATH=os.pathsep.join(
+                              [str(tmp_path), os.environ.get('PYTHONPATH', '')]))
+    assert done.stdout.strip() in ('egl', 'osmesa', 'disable')

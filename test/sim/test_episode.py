@@ -140,6 +140,12 @@ def test_a_masked_optional_sensor_halves_the_speed_as_it_does_live() -> None:
     assert result.commands[:, 0].max() == pytest.approx(0.5 * ROBOT.command.upper[0])
 
 
+def test_a_masked_sensor_is_done_without_even_if_it_is_required() -> None:
+    robot = replace(ROBOT, audio=replace(ROBOT.audio, required=True))
+    result = run_episode(SEED, Fixed((0.6, 0.0)), robot, limit_s=1.5, mask=('audio',))
+    assert result.path_length > 0.1
+
+
 def test_driving_into_another_pillar_ends_the_episode() -> None:
     class Deceived(ExpertDriver):
         def begin(self, layout: Layout, seed: int) -> None:

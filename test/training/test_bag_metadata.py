@@ -39,4 +39,4 @@ def test_files_stay_inside_the_folder(tmp_path, name, kept):
 def test_a_pipe_in_its_place_is_not_waited_for(tmp_path):
     import os
     os.mkfifo(tmp_path / 'metadata.yaml')
-    assert 'no ordinary file' in read_metadata(tmp_path).problems[0]
+    assert 'got a FIFO' in read_metadata(tmp_path).problems[0]

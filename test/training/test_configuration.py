@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+from hypothesis import given, HealthCheck, settings, strategies
 import pytest
 
+from liquidspike_ros.robot import RobotSpec
 from liquidspike_ros.training.configuration import load_train_config, TrainConfig, TrainingError
+from liquidspike_ros.training.model_building import build_model
 
 SHIPPED = Path(__file__).parents[2] / 'config' / 'train.yaml'
 
@@ -45,13 +49,20 @@ def test_an_empty_name_stands_for_an_empty_list():
     ('loss.weights', [-1.0], 'loss.weights: got'),
     ('seed', -1, 'seed: got -1'),
     ('data.allow_missing', ['audio', 'nose'], "data.allow_missing: got 'nose', expected one of"),
-    ('data.allow_missing', 'audio', "data.allow_missing: got 'audio', expected a list"),
+    ('data.allow_missing', 7, 'data.allow_missing: got 7, expected a list'),
     ('data.label_from', 'wishes', 'data.label_from: got .* expected command or odometry'),
     ('data.namespace', 'a b', 'data.namespace: got .* expected a ROS namespace'),
+    ('seed', 10**30, 'seed: got'),
+    ('optimiser.clip', float('inf'), 'optimiser.clip: got inf, expected a finite number'),
+    ('data.lanes', 4096, 'data.lanes: got 4096, expected with 32 ticks at most 2048'),
+    ('loss.weights', [1.0] * 10**5, 'loss.weights: got 100000 entries'),
+    ('device', 'x' * 10**6, 'device: got'),
+    ('seed.of.all', 1, 'seed.of.all: got 1, expected a known setting'),
 ])
 def test_wrong_settings_are_named(key, value, text):
-    with pytest.raises(TrainingError, match=text):
+    with pytest.raises(TrainingError, match=text) as caught:
         TrainConfig().override({key: value})
+    assert len(str(caught.value)) <= 500
 
 
 @pytest.mark.parametrize(('content', 'text'), [
@@ -66,3 +77,33 @@ def test_unreadable_files_are_named(tmp_path, content, text):
         load_train_config(file)
     assert str(file) in str(caught.value)
     assert '\n' not in str(caught.value)
+
+
+@settings(max_examples=150, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=strategies.integers(0, len(SHIPPED.read_text())), removed=strategies.integers(0, 30),
+       added=strategies.text('[]{}:*&!-#\'"|>%,0123456789einf \n\x1b\0', max_size=8))
+def test_any_change_of_the_shipped_file_is_read_or_refused(tmp_path, place, removed, added):
+    text, file = SHIPPED.read_text(), tmp_path / 'train.yaml'
+    file.write_text(text[:place] + added + text[place + removed:])
+    with contextlib.suppress(TrainingError):
+        load_train_config(file)
+
+
+def test_what_is_no_file_is_refused(not_a_file):
+    with pytest.raises(TrainingError):
+        load_train_config(not_a_file)
+
+
+@pytest.mark.parametrize(('model', 'text'), [
+    ({'liquid_units': 10**9}, 'model: .*liquid_units: got 1000000000'),
+    ({'num_spike_steps': 10**9}, 'num_spike_steps: got 1000000000'),
+    ({'liquid_units': 60_000, 'encoder_dim': 60_000}, 'model: got .* bytes of weights'),
+    ({'wings': 2}, 'wings'),
+    ({'backbone_options': {'backbone_layers': '\x1b'}}, 'backbone_layers: got'),
+])
+def test_a_model_beyond_the_limits_is_refused_before_it_is_built(model, text):
+    config = TrainConfig.from_dict({'model': {'camera_architecture': 'simple', **model}})
+    with pytest.raises(TrainingError, match=text) as caught:
+        build_model(RobotSpec(), config)
+    assert len(str(caught.value)) <= 500

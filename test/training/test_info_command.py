@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from liquidspike_ros.cli.program import main
+from liquidspike_ros.cli import main
 from liquidspike_ros.cli.recordings import Progress
 from liquidspike_ros.robot import RobotSpec
 from liquidspike_ros.training.bags import BagReader

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..sizes import LARGEST, require_size
 from .cfc import CfC
 from .ltc import LTC
 from .memory import LiquidLayer
@@ -26,16 +27,19 @@ BACKBONES = tuple(OPTIONS)
 
 
 def check_options(backbone: str, options: Mapping[str, Any]) -> None:
-    """Check the names of a backbone's options.
+    """Check the names and sizes of a backbone's options.
 
     Raises:
-        ValueError: Names the first unknown one and lists the known.
+        ValueError: Names the first unknown one and lists the known, or a size out of range.
     """
     known = (*OPTIONS[backbone], *_LAYER)
     for name in options:
         if name not in known:
             raise ValueError(f'backbone_options: got unknown key {name!r} for backbone '
                              f'{backbone!r}, expected keys among {", ".join(known)}')
+    for name in LARGEST.keys() & options.keys():
+        if options[name] is not None:  # None leaves it to the cell
+            require_size(name, options[name], least=int(name not in ('backbone_layers', 'seed')))
 
 
 def build_liquid(

@@ -30,6 +30,7 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 from ..neurons import BACKENDS
+from ..sizes import LARGEST_LTC, require_size
 from .cfc import checked_state, timespans_like
 
 MAPPINGS = ('affine', 'linear', 'none')
@@ -124,6 +125,7 @@ class LTC(nn.Module):
                              ('ode_unfolds', ode_unfolds)):
             if number < 1:
                 raise ValueError(f'{name}: got {number!r}, expected at least 1')
+        require_size('units', width, largest=LARGEST_LTC)
         for name, real in (('dt_scale', dt_scale), ('epsilon', epsilon)):
             if not real > 0:
                 raise ValueError(f'{name}: got {real!r}, expected a number above 0')

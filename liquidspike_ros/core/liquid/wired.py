@@ -22,7 +22,9 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
+from ...untrusted.text import brief
 from ..neurons import BACKENDS
+from ..sizes import LARGEST_NCP
 from .cfc import CfC, checked_state, timespans_like
 from .ltc import built_wiring
 
@@ -43,8 +45,9 @@ def auto_ncp(
     Raises:
         ValueError: An argument is out of range.
     """
-    if units < LEAST_UNITS:
-        raise ValueError(f'units: got {units!r}, expected at least {LEAST_UNITS} for an NCP')
+    if not LEAST_UNITS <= units <= LARGEST_NCP:
+        raise ValueError(f'units: got {brief(units)}, expected at least {LEAST_UNITS} and at most '
+                         f'{LARGEST_NCP} for an NCP')
     if outputs is None:
         outputs = min(max(round(0.3 * units), 1), units - 3)
     if not 1 <= outputs <= units - 3:

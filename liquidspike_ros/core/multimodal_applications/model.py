@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn, Tensor
 
+from ...untrusted.text import brief
 from ..multimodal_fusion import (
     detach_state,
     FusionInfo,
@@ -20,6 +21,7 @@ from ..multimodal_fusion import (
 )
 from ..multimodal_fusion.config import parse_enum
 from ..multimodal_fusion.network import NOMINAL_DT
+from ..sizes import LARGEST, LARGEST_SIDE, require_size
 
 # Constructor arguments that go to every modality as they are.
 ENCODER_ARGUMENTS = (
@@ -57,7 +59,14 @@ class FusionModel(nn.Module):
         return cls(**preset_arguments(cls.__name__, name, overrides))
 
     def remember(self, arguments: Mapping[str, Any]) -> None:
-        """Keep the constructor's arguments for ``config``."""
+        """Keep the constructor's arguments for ``config``, their sizes checked.
+
+        Raises:
+            ValueError: A size is no whole number, or out of range.
+        """
+        for name in LARGEST.keys() & arguments.keys():
+            if arguments[name] is not None:
+                require_size(name, arguments[name], least=int(name != 'num_sensors'))
         self._config = {key: _plain(value) for key, value in arguments.items()
                         if key not in ('self', '__class__')}
 
@@ -191,9 +200,11 @@ def image_shape(name: str, size: tuple[int, int, int]) -> tuple[int, int, int]:
     Raises:
         ValueError: It is not ``(channels, height, width)``.
     """
-    if len(size) != 3 or min(size) < 1:
-        raise ValueError(f'{name}: got {size!r}, expected (channels, height, width)')
+    if not isinstance(size, (tuple, list)) or len(size) != 3:
+        raise ValueError(f'{name}: got {brief(size)}, expected (channels, height, width)')
     channels, height, width = size  # a list too, as JSON has it
+    for side in size:
+        require_size(name, side, largest=LARGEST_SIDE)
     return channels, height, width
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn, Tensor
 
+from ...untrusted.text import brief
 from ..modality_preprocessing import (
     AudioPreprocessor,
     LidarPreprocessor,
@@ -14,6 +15,7 @@ from ..modality_preprocessing import (
     VisionPreprocessor,
 )
 from ..multimodal_fusion import FusionInfo, FusionStrategy, ModalityType
+from ..sizes import LARGEST_SIDE, require_size
 from .model import build_network, FusionModel, image_shape, SampleShape
 
 
@@ -155,20 +157,16 @@ def _sample_shapes(
     shapes: dict[str, SampleShape] = {}
     if camera_size is not None:
         shapes['camera'] = image_shape('camera_size', camera_size)
-    if num_sensors < 0:
-        raise ValueError(f'num_sensors: got {num_sensors!r}, expected at least 0')
-    if sensor_window is not None and sensor_window < 1:
-        raise ValueError(f'sensor_window: got {sensor_window!r}, expected at least 1 or None')
     if num_sensors:
         window = () if sensor_window is None else (sensor_window,)
         shapes['sensors'] = (num_sensors, *window)
     if lidar_shape is not None:
-        if len(lidar_shape) != 2 or lidar_shape[0] != 2:
-            raise ValueError(f'lidar_shape: got {lidar_shape!r}, expected (2, beams)')
+        if (not isinstance(lidar_shape, (tuple, list)) or len(lidar_shape) != 2
+                or lidar_shape[0] != 2):
+            raise ValueError(f'lidar_shape: got {brief(lidar_shape)}, expected (2, beams)')
+        require_size('lidar_shape', lidar_shape[1], least=4, largest=LARGEST_SIDE)
         shapes['lidar'] = tuple(lidar_shape)
     if audio_channels is not None:
-        if audio_window is not None and audio_window < 1:
-            raise ValueError(f'audio_window: got {audio_window!r}, expected at least 1 or None')
         shapes['audio'] = (audio_channels, audio_window)
     if not shapes:
         raise ValueError('camera_size, num_sensors, lidar_shape, audio_channels: got none of '

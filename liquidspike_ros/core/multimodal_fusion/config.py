@@ -10,7 +10,9 @@ from typing import Any
 
 from torch import nn
 
+from ...untrusted.text import brief
 from ..liquid.build import BACKBONES, check_options
+from ..sizes import require_size
 from ..spike_coding import CODINGS
 
 SPIKING_OPTIONS = ('threshold', 'surrogate', 'learn_beta', 'learn_threshold', 'reset')
@@ -47,7 +49,7 @@ def parse_enum(name: str, value: object, kind: type[Enum]) -> Any:
     if isinstance(value, str) and value.lower() in [member.value for member in kind]:
         return kind(value.lower())
     options = ', '.join(repr(member.value) for member in kind)
-    raise ValueError(f'{name}: got {value!r}, expected a {kind.__name__} or one of {options}')
+    raise ValueError(f'{name}: got {brief(value)}, expected a {kind.__name__} or one of {options}')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +97,7 @@ class ModalityConfig:
         object.__setattr__(self, 'type', parse_enum('type', self.type, ModalityType))
         for name in ('input_dim', 'encoder_dim', 'liquid_units', 'spiking_units',
                      'num_spike_steps'):
-            value = getattr(self, name)
-            _require(_is_int(value) and value >= 1, name, value, 'a whole number above 0')
+            require_size(name, getattr(self, name))
         _require(_is_number(self.beta) and 0 <= self.beta <= 1, 'beta', self.beta,
                  'a number in [0, 1]')
         _require(_is_number(self.dropout) and 0 <= self.dropout < 1, 'dropout', self.dropout,
@@ -181,11 +182,7 @@ def require_agreement(
 
 def _require(condition: bool, name: str, got: object, expected: str) -> None:
     if not condition:
-        raise ValueError(f'{name}: got {got!r}, expected {expected}')
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+        raise ValueError(f'{name}: got {brief(got)}, expected {expected}')
 
 
 def _is_number(value: object) -> bool:

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
+from ...untrusted.text import brief
 from .. import native
 from ..constants import register_constant
 from ..liquid import timespans_like
+from ..sizes import require_size
 from .config import FusionStrategy, ModalityConfig, parse_enum, parse_modalities
 from .encoder import preprocess
 from .info import FusionInfo
@@ -66,10 +68,13 @@ class MultiModalFusionNetwork(nn.Module):
         strategy = parse_enum('fusion_strategy', fusion_strategy, FusionStrategy)
         for name, value in (('fusion_dim', fusion_dim), ('output_dim', output_dim),
                             ('num_attention_heads', num_attention_heads)):
-            if value < 1:
-                raise ValueError(f'{name}: got {value!r}, expected at least 1')
+            require_size(name, value)
         remembers = strategy in (FusionStrategy.HYBRID, FusionStrategy.HIERARCHICAL)
-        if memory_units < 0 or (memory_units and not remembers):
+        if not (isinstance(dt_scale, (int, float)) and 0 < dt_scale <= 1e6):
+            raise ValueError(f'dt_scale: got {brief(dt_scale)}, expected a number above 0, '
+                             f'at most 1e6')
+        require_size('memory_units', memory_units, least=0)
+        if memory_units and not remembers:
             raise ValueError(f'memory_units: got {memory_units!r} with {strategy.value} fusion, '
                              f'expected at least 0, and 0 with early and late fusion')
         self.modalities = tuple(configs)

@@ -31,7 +31,9 @@ def test_a_processor_gets_the_build_that_it_can_run(capability, machine, variant
 
 
 @pytest.mark.skipif(not BUILT or shutil.which('cc') is None, reason='needs a C compiler')
-def test_where_there_is_a_compiler_the_code_is_there():
+def test_where_there_is_a_compiler_the_code_is_there(pytestconfig):
+    if pytestconfig.getoption('junitprefix') and not any(library.FOLDER.glob('_stages_*')):
+        pytest.skip('colcon builds elsewhere; here it takes `python setup.py build_ext --inplace`')
     found, why = library.find_library()
     assert why == ''
     assert found is not None
