@@ -3,6 +3,7 @@
 Examples:
   liquidspike info models/beacon
   liquidspike info bags/episode_0003
+  liquidspike info bags --robot my_robot.yaml --namespace tb1
   liquidspike info config/robots/beacon.yaml
 """
 
@@ -14,9 +15,18 @@ import os
 from pathlib import Path
 
 from ..share import shared_file
-from ..untrusted.files import FileRefusal
+from ..untrusted.files import require_regular_file
 from ..untrusted.text import brief, listing, printable
-from .options import add_robot, read_robot
+from .options import add_data, add_robot, data_settings, read_robot
+from .recordings import (
+    describe_briefly,
+    describe_survey,
+    describe_topics,
+    Progress,
+    summarise,
+    verdict,
+)
+from .train import setting
 
 SUMMARY = 'describe a checkpoint, a recording or a robot file'
 
@@ -26,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('path', metavar='PATH', type=Path,
                         help='checkpoint folder, recording, or robot file')
     add_robot(parser)
+    add_data(parser)
+    parser.add_argument('--set', metavar='KEY=VALUE', dest='settings', action='append', default=[],
+                        type=setting, help='any setting of the training file; may be repeated')
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -104,24 +117,28 @@ def describe_robot(path: Path) -> list[str]:
 
 
 def describe_recordings(path: Path, arguments: argparse.Namespace) -> int:
-    """Recordings, judged as training would."""
-    from ..training.bags import find_bags, scan_bag
-    from ..training.recording_checks import check_recording
+    """Recordings, judged as training would; one in full, several briefly and summed up."""
+    from ..training.bags import find_bags
+    from ..training.configuration import load_train_config
+    from ..training.survey import survey_bag
 
+    if os.path.lexists(path) and not path.is_dir():
+        require_regular_file(path)
     robot = read_robot(arguments)
-    bags, reports = find_bags([path]), []
+    data = data_settings(load_train_config(shared_file(arguments.config)), arguments).override(
+        dict(arguments.settings)).data
+    bags = find_bags([path])
+    surveys = []
     for bag in bags:
-        try:
-            check_recording(bag)
-        except FileRefusal as error:
-            if len(bags) == 1:
-                raise
-            say([f'{bag}: not used ({error})'])
+        survey = survey_bag(bag, robot, data, Progress)
+        surveys.append(survey)
+        if len(bags) > 1:
+            say(describe_briefly(survey))
             continue
-        reports.append(scan_bag(bag, robot))
-    for report in reports:
-        say([report.line])
-        if len(reports) == 1:
-            for topic, found in report.topics.items():
-                say([f'  {topic:24} {found.type:32} {found.count:7}'])
-    return 0 if any(report.usable for report in reports) else 1
+        lines = [verdict(survey), *describe_topics(survey.report),
+                 *describe_survey(survey, robot, data),
+                 *(f'  ! {problem}' for problem in survey.problems)]
+        say(lines)
+    if len(bags) > 1:
+        say(summarise(surveys, robot, data))
+    return 0 if any(not survey.unused for survey in surveys) else 1

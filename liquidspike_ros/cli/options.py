@@ -13,8 +13,10 @@ from ..untrusted.text import brief, one_line
 
 if TYPE_CHECKING:
     from ..robot import RobotSpec
+    from ..training.configuration import TrainConfig
 
 ROBOT_FILE = 'config/robots/beacon.yaml'
+TRAIN_FILE = 'config/train.yaml'
 
 
 def add_robot(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +36,30 @@ def read_robot(arguments: argparse.Namespace) -> RobotSpec:
     from ..robot import load_robot
 
     return load_robot(shared_file(arguments.robot))
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """``--config FILE``, ``--namespace NAME``, ``--allow-missing SENSOR``."""
+    parser.add_argument('--config', metavar='FILE', type=Path, default=Path(TRAIN_FILE),
+                        help=f'model, data, loss and optimiser settings (default: {TRAIN_FILE})')
+    parser.add_argument('--namespace', metavar='NAME',
+                        help="put in front of the robot file's relative topics, e.g. tb1")
+    parser.add_argument('--allow-missing', metavar='SENSOR', action='append', default=[],
+                        help='use recordings that lack this sensor at most ticks; may be repeated')
+
+
+def data_settings(config: TrainConfig, arguments: argparse.Namespace) -> TrainConfig:
+    """The settings of a training file with those of ``add_data`` on top.
+
+    Raises:
+        TrainingError: A value is wrong.
+    """
+    given: dict[str, object] = {}
+    if arguments.namespace is not None:
+        given['data.namespace'] = arguments.namespace
+    if arguments.allow_missing:
+        given['data.allow_missing'] = [*config.data.allow_missing, *arguments.allow_missing]
+    return config.override(given)
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:

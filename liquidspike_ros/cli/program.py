@@ -132,6 +132,7 @@ def missing_module(name: str) -> str:
     top = name.split('.')[0]
     extras = {
         'mujoco': 'sim', 'matplotlib': 'sim', 'av': 'sim', 'cv2': 'sim', 'rosbags': 'train',
+        'lz4': 'train', 'backports': 'train',
         'tqdm': 'train', 'onnx': 'export', 'onnxscript': 'export', 'onnxruntime': 'export',
         'rclpy': 'ros', 'rosgraph_msgs': 'ros', 'sensor_msgs': 'ros',
     }

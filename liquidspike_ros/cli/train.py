@@ -1,9 +1,9 @@
 """Train a policy from recordings (behaviour cloning, truncated back-propagation through time).
 
-Recordings are rosbag2 folders, .mcap or .db3 files, or folders of them: any robot's, as long as the
-robot file names the topics. What a recording lacks is reported and the rest is used. The best
-checkpoint lands in the output folder, the newest in `last` below it; Ctrl-C leaves both whole.
-A trained model that is there already is never replaced unasked.
+Recordings are rosbag2 folders, .mcap, .db3 or ROS 1 .bag files, or folders of them: any robot's, as
+long as the robot file names the topics. What a recording lacks is reported and the rest is used.
+The best checkpoint lands in the output folder, the newest in `last` below it; Ctrl-C leaves both
+whole. A trained model that is there already is never replaced unasked.
 
 Examples:
   liquidspike train bags -o models/mine
@@ -22,10 +22,9 @@ from typing import Any
 from ..share import shared_file
 from ..untrusted.text import brief, one_line
 from ..untrusted.yaml_text import parse_yaml, YamlRefusal
-from .options import add_robot, read_robot, real, whole
+from .options import add_data, add_robot, data_settings, read_robot, real, whole
 
 SUMMARY = 'train a policy from recordings'
-CONFIG_FILE = 'config/train.yaml'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('-o', '--output', metavar='DIR', type=Path, required=True,
                         help='folder for the checkpoint (config.json, model.safetensors)')
     add_robot(parser)
-    parser.add_argument('--config', metavar='FILE', type=Path, default=Path(CONFIG_FILE),
-                        help=f'model, data, loss and optimiser settings (default: {CONFIG_FILE})')
+    add_data(parser)
     parser.add_argument('--epochs', metavar='N', type=whole(1), help='passes over the recordings')
     parser.add_argument('--max-minutes', metavar='M', type=real(0.0, 1e5),
                         help='time budget the learning-rate schedule is fitted to')
@@ -74,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     given = {'optimiser.epochs': arguments.epochs, 'optimiser.max_minutes': arguments.max_minutes,
              'seed': arguments.seed, 'device': arguments.device}
     settings = {name: value for name, value in given.items() if value is not None}
-    config = load_train_config(shared_file(arguments.config)).override(
+    config = data_settings(load_train_config(shared_file(arguments.config)), arguments).override(
         {**settings, **dict(arguments.settings)})
     result = train(arguments.bags, arguments.output, robot, config,
                    init_from=arguments.init_from, resume=arguments.resume,

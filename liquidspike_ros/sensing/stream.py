@@ -78,7 +78,8 @@ class Intake:
         self.schedule.reset()
 
 
-def observe(events: Iterable[tuple[int, str, str, Any]], robot: RobotSpec) -> Iterator[Observation]:
+def observe(events: Iterable[tuple[int, str, str, Any]], robot: RobotSpec,
+            intake: Intake | None = None) -> Iterator[Observation]:
     """Observations from recorded events, exactly as the live node sees them.
 
     Messages that cannot be used are left out, as they are live; sensors the robot does not have
@@ -88,8 +89,10 @@ def observe(events: Iterable[tuple[int, str, str, Any]], robot: RobotSpec) -> It
         events: (arrival in ns, sensor name, interface type, message) in order of arrival; with
             the name ``MOTION``, whether the robot is told to move.
         robot: What to make of them.
+        intake: Takes the messages, and tells what it refused (``synchronizer.health()``) once
+            they are through; a fresh one by default.
     """
-    intake = Intake(robot)
+    intake = intake or Intake(robot)
     for now, sensor, type_name, msg in events:
         if sensor == MOTION:
             intake.motion(now, bool(msg))

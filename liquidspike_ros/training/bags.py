@@ -1,81 +1,51 @@
-"""Recordings as training data: what a bag holds, what is wrong with it, and its events."""
+"""Recordings as training data: where they are, and their decoded events in order."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 
-from ..robot import CommandSpec, RobotSpec
-from .mcap_salvage import RawMessage
-from .storage import one_line, Storage, storage_files, SUFFIXES
+from ..robot import AudioSpec, CommandSpec, RobotSpec
+from ..sensing.stream import MOTION
+from ..untrusted.text import one_line, reason
+from .bag_metadata import NAME
+from .bag_report import BagError, BagReport, TopicReport
+from .bag_scan import scan_bag
+from .configuration import DataConfig
+from .message_types import MessageTypes
+from .storage import ROS1_SUFFIX, Storage, storage_files
 
-COMMAND_TYPES = {
-    'twist': ('geometry_msgs/msg/Twist', 'geometry_msgs/msg/TwistStamped'),
-    'twist_stamped': ('geometry_msgs/msg/TwistStamped', 'geometry_msgs/msg/Twist'),
-    'float64_multi_array': ('std_msgs/msg/Float64MultiArray',),
-}
+__all__ = [
+    'BagError',
+    'BagReader',
+    'BagReport',
+    'Event',
+    'TopicReport',
+    'command_values',
+    'find_bags',
+    'read_events',
+    'require_usable',
+    'scan_bag',
+]
 
-
-class BagError(ValueError):
-    """No usable recording; one line per recording says which, what and what was expected."""
+STANDING = 500_000_000  # ns without a change after which a robot is taken to stand
 
 
 class Event(NamedTuple):
-    """One sensor message: log time (ns), sensor name, interface type and decoded message."""
+    """One sensor message: log time (ns), sensor name, interface type and decoded message.
+
+    A command gives an event too, with the name ``MOTION``: whether the robot was told to move.
+    """
 
     now: int
     sensor: str
     type: str
     message: Any
-
-
-@dataclass(frozen=True)
-class TopicReport:
-    """Interface type and readable messages of one topic."""
-
-    type: str
-    count: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class BagReport:
-    """What one recording holds.
-
-    Attributes:
-        path: The recording.
-        topics: Readable topics by absolute name.
-        duration: From first to last readable message, s.
-        damaged: Whether it had to be read without its index.
-        problems: What is wrong, one line each.
-        fatal: Why nothing can be learnt from it; empty if something can.
-    """
-
-    path: Path
-    topics: dict[str, TopicReport] = field(default_factory=dict)
-    duration: float = 0.0
-    damaged: bool = False
-    problems: tuple[str, ...] = ()
-    fatal: tuple[str, ...] = ()
-
-    @property
-    def usable(self) -> bool:
-        """Whether something can be learnt from it."""
-        return not self.fatal
-
-    @property
-    def line(self) -> str:
-        """The whole finding in one line."""
-        count = sum(topic.count for topic in self.topics.values())
-        facts = f'{count} messages on {len(self.topics)} topics, {self.duration:.1f} s'
-        verdict = f'used, {facts}' if self.usable else f'not used ({"; ".join(self.fatal)})'
-        return '; '.join([f'{self.path}: {verdict}', *self.problems])
 
 
 def find_bags(paths: Iterable[str | Path]) -> list[Path]:
@@ -86,101 +56,22 @@ def find_bags(paths: Iterable[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, paths):
-        if not path.is_dir() or (path / 'metadata.yaml').exists():
+        if not path.is_dir() or (path / NAME).exists():
             found.append(path)
             continue
         files = storage_files(path)
-        if files and all(file.name.startswith(path.name) for file in files):
+        if files and all(file.name.startswith(path.name) and file.suffix != ROS1_SUFFIX
+                         for file in files):
             found.append(path)
             continue
-        inner = find_bags([*files, *sorted(child for child in path.iterdir() if child.is_dir())])
+        inner = find_bags([*files, *sorted(child for child in path.iterdir()
+                                           if child.is_dir() and not child.is_symlink())])
         found += [bag for bag in inner if bag.is_file() or _holds_storage(bag)]
     return list(dict.fromkeys(found)) or [Path(path) for path in paths]
 
 
 def _holds_storage(path: Path) -> bool:
-    return (path / 'metadata.yaml').exists() or bool(storage_files(path))
-
-
-def absolute(topic: str) -> str:
-    """A topic name relative to the root namespace, as recordings hold it."""
-    return '/' + topic.lstrip('/')
-
-
-def scan_bag(path: str | Path, robot: RobotSpec | None = None) -> BagReport:
-    """Read a whole recording without decoding it, and report what it holds and lacks.
-
-    Args:
-        path: rosbag2 folder, ``.mcap`` or ``.db3`` file.
-        robot: Whose topics are expected; without it only the recording itself is judged.
-    """
-    path = Path(path)
-    if fatal := _not_a_bag(path):
-        return BagReport(path=path, fatal=(fatal,))
-    storage, damaged = Storage(path), False
-    try:
-        counts, span = _count(storage.intact())
-    except Exception as error:  # every storage and compression has its own errors
-        storage, damaged = Storage(path), True
-        storage.problems.append(one_line(error))
-        counts, span = _count(storage.remains())
-    topics = {topic: TopicReport(kind, counts[topic, kind])
-              for topic, kind in sorted({**storage.topics, **dict(list(counts))}.items())}
-    fatal_reasons, problems = _judge(topics, robot)
-    reasons = [f'damaged: {problem}' for problem in storage.problems]
-    return BagReport(path=path, topics=topics, duration=span / 1e9, damaged=damaged,
-                     problems=(*reasons, *problems), fatal=tuple(fatal_reasons))
-
-
-def _not_a_bag(path: Path) -> str:
-    expected = 'expected a rosbag2 folder, an .mcap or a .db3 file'
-    if not path.exists():
-        return f'no such file or folder, {expected}'
-    if path.is_dir() and not storage_files(path):
-        return f'no storage file inside, {expected}'
-    if path.is_file() and path.suffix not in SUFFIXES:
-        return f'got a {path.suffix or "nameless"} file, {expected}'
-    return ''
-
-
-def _count(messages: Iterator[RawMessage]) -> tuple[Counter[tuple[str, str]], int]:
-    counts: Counter[tuple[str, str]] = Counter()
-    first, last = 2**63, 0
-    for message in messages:
-        counts[message.topic, message.type] += 1
-        first, last = min(first, message.time), max(last, message.time)
-    return counts, max(0, last - first)
-
-
-def _judge(topics: dict[str, TopicReport], robot: RobotSpec | None) -> tuple[list[str], list[str]]:
-    """What is fatal and what is merely missing."""
-    if not sum(topic.count for topic in topics.values()):
-        return ['no messages, expected at least one'], []
-    if robot is None:
-        return [], []
-    fatal: list[str] = []
-    problems: list[str] = []
-    sensors = 0
-    if finding := _missing(topics, robot.command.topic, COMMAND_TYPES[robot.command.kind]):
-        fatal.append(f'command: {finding}')
-    for name, spec in robot.sensors.items():
-        if finding := _missing(topics, spec.topic, (spec.type,)):
-            (fatal if spec.required else problems).append(f'{name}: {finding}')
-        else:
-            sensors += 1
-    if not sensors:
-        fatal += problems
-        problems = []
-    return fatal, problems
-
-
-def _missing(topics: dict[str, TopicReport], topic: str, types: Sequence[str]) -> str:
-    name = absolute(topic)
-    if name not in topics:
-        return f'no topic {name}, expected {types[0]}'
-    if topics[name].type not in types:
-        return f'{name} is {topics[name].type or "of unknown type"}, expected {types[0]}'
-    return '' if topics[name].count else f'{name} has no messages, expected {types[0]}'
+    return (path / NAME).exists() or bool(storage_files(path))
 
 
 def require_usable(reports: Sequence[BagReport]) -> list[BagReport]:
@@ -203,53 +94,85 @@ class BagReader:
     Attributes:
         commands: ``(log time ns, command [A] in physical units)``, complete after ``events``.
         rejected: Messages that could not be decoded, or commands that are not finite, by topic.
+        reasons: Why the last of them was, by topic.
     """
 
-    def __init__(self, path: str | Path, robot: RobotSpec, report: BagReport | None = None) -> None:
-        self.report = report or scan_bag(path, robot)
+    def __init__(self, path: str | Path, robot: RobotSpec, report: BagReport | None = None,
+                 data: DataConfig | None = None, storage: Storage | None = None) -> None:
+        self._storage, self._owns = storage or Storage(Path(path)), storage is None
+        self.report = report or scan_bag(path, robot, data, self._storage)
         self.robot = robot
         self.commands: list[tuple[int, NDArray[np.float64]]] = []
         self.rejected: Counter[str] = Counter()
-        self._storage = Storage(Path(path))
-        self._types = get_typestore(Stores.ROS2_KILTED)
+        self.reasons: dict[str, str] = {}
+        self._types = MessageTypes(self._storage.definitions)
 
     def events(self) -> Iterator[Event]:
-        """Yield the sensor events; commands are collected on the way.
+        """Yield the sensor events and motions; commands are collected on the way.
 
         Raises:
             BagError: The recording is not usable.
         """
         require_usable([self.report])
-        sensors = {(absolute(spec.topic), spec.type): name
-                   for name, spec in self.robot.sensors.items()}
-        command = absolute(self.robot.command.topic)
-        kinds = COMMAND_TYPES[self.robot.command.kind]
-        raw = self._storage.remains() if self.report.damaged else self._storage.intact()
-        for time, topic, kind, data in raw:
-            sensor = sensors.get((topic, kind))
-            if sensor is None and not (topic == command and kind in kinds):
-                continue
-            try:
-                message = self._decode(data, kind)
-                if sensor is None:
-                    value = command_values(message, self.robot.command)
-                    self.commands.append((time, value))
+        choice, shift = self.report.choice, self.report.shift
+        if choice is None:
+            raise BagError(f'{one_line(self.report.path, 300)}: was scanned without a robot')
+        follow = shift.follower() if shift else lambda time: time
+        rest = _Rest(self.robot)
+        try:
+            for time, topic, kind, data in self._storage.messages():
+                sensor = choice.sensors.get((topic, kind))
+                if time <= 0 or (sensor is None and (topic, kind) not in choice.commands):
                     continue
-            except Exception:  # a broken payload may fail anywhere in the decoder
-                self.rejected[topic] += 1
-                continue
-            yield Event(time, sensor, kind, message)
+                try:
+                    message = self._types.decode(data, kind)
+                    value = None if sensor else command_values(message, self.robot.command)
+                except Exception as error:  # a broken payload may fail anywhere in the decoder
+                    self.rejected[topic] += 1
+                    self.reasons[topic] = reason(error, 300)
+                    continue
+                time = follow(time)
+                if sensor is not None:
+                    rest.watch(sensor, time, data)
+                    yield Event(time, sensor, kind, message)
+                elif value is not None:
+                    self.commands.append((time, value))
+                    yield Event(time, MOTION, kind, bool(value.any()) and not rest.at(time))
+        finally:
+            if self._owns:
+                self._storage.close()
 
-    def _decode(self, data: bytes, kind: str) -> Any:
-        if kind not in self._types.types:
-            definition = self._storage.definitions[kind]
-            found = get_types_from_msg(definition, kind)
-            self._types.register({k: v for k, v in found.items() if k not in self._types.types})
-        return self._types.deserialize_cdr(data, kind)
+
+class _Rest:
+    """Whether a robot stands, whatever it is told: all that it sees and feels repeats bit for bit.
+
+    So does a simulator without noise before an episode begins. One sensor that repeats while
+    another changes is frozen; if all do, nothing moves.
+    """
+
+    def __init__(self, robot: RobotSpec) -> None:
+        self._previous: dict[str, bytes] = {
+            name: b'' for name, spec in robot.sensors.items() if not isinstance(spec, AudioSpec)}
+        self._changed: int | None = None
+
+    def watch(self, sensor: str, time: int, data: bytes) -> None:
+        """Take a serialized message."""
+        previous = self._previous.get(sensor)
+        if previous is None:
+            return
+        payload = data[12:]  # after the stamp
+        if previous and payload != previous:
+            self._changed = time
+        self._previous[sensor] = payload
+
+    def at(self, time: int) -> bool:
+        """Whether nothing has changed for half a second."""
+        return bool(self._previous) and (
+            self._changed is None or time - self._changed > STANDING)
 
 
 def command_values(message: Any, spec: CommandSpec) -> NDArray[np.float64]:
-    """The entries of a command message in the order of ``spec.names``, physical units ``[A]``.
+    """The entries of a command (or of an odometry's twist) in the order of ``spec.names`` ``[A]``.
 
     Raises:
         ValueError: The width is wrong or a value is not finite.
@@ -257,11 +180,13 @@ def command_values(message: Any, spec: CommandSpec) -> NDArray[np.float64]:
     if hasattr(message, 'data'):
         values = np.asarray(message.data, np.float64)
     else:
-        twist = getattr(message, 'twist', message)
+        twist = message
+        while hasattr(twist, 'twist'):  # stamped; with covariance in an odometry
+            twist = twist.twist
         parts = [name.split('.') for name in spec.names]
         values = np.array([getattr(getattr(twist, part), axis) for part, axis in parts])
     if values.shape != (spec.width,) or not np.isfinite(values).all():
-        raise ValueError(f'{spec.topic}: got {values.tolist()}, '
+        raise ValueError(f'{spec.topic}: got {values.tolist()[:16]}, '
                          f'expected {spec.width} finite numbers')
     return values
 

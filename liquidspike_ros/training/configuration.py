@@ -7,8 +7,10 @@ import dataclasses
 from dataclasses import dataclass, field
 import math
 from pathlib import Path
+import re
 from typing import Any, get_type_hints
 
+from ..robot import SENSOR_TYPES
 from ..untrusted.fields import coerce, require
 from ..untrusted.parameter_file import read_parameter_file
 from ..untrusted.text import Refusal
@@ -34,6 +36,11 @@ class DataConfig:
         ticks: Ticks of truncated back-propagation through time, ``T``.
         workers: Processes that convert recordings; 0 means one for each core.
         cache: Folder for converted recordings; empty for a temporary one.
+        label_from: ``command``, or ``odometry``: what the robot did, where nobody sent commands.
+        odometry_topic: ``nav_msgs/msg/Odometry`` whose twist is the label then.
+        namespace: Put in front of the relative topics of the robot file and of odometry_topic.
+        allow_missing: Sensors that may be fresh at less than half of a recording's ticks, or not
+            recorded at all; without it such a recording is not used.
     """
 
     label_shift: float = 0.0
@@ -43,8 +50,21 @@ class DataConfig:
     ticks: int = 32
     workers: int = 0
     cache: str = ''
+    label_from: str = 'command'
+    odometry_topic: str = 'odom'
+    namespace: str = ''
+    allow_missing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        # A ROS parameter cannot be an empty list: [''] stands for one.
+        object.__setattr__(self, 'allow_missing', tuple(filter(None, self.allow_missing)))
+        _require(self.label_from in ('command', 'odometry'), 'data.label_from', self.label_from,
+                 'command or odometry')
+        for name in self.allow_missing:
+            _require(name in SENSOR_TYPES, 'data.allow_missing', name,
+                     f'one of {", ".join(SENSOR_TYPES)}')
+        _require(re.fullmatch(r'/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?/?', self.namespace, re.ASCII)
+                 is not None, 'data.namespace', self.namespace, 'a ROS namespace such as tb1')
         _require(abs(self.label_shift) <= 10, 'data.label_shift', self.label_shift, 's in ±10')
         _require(0 < self.label_max_age <= 3600, 'data.label_max_age', self.label_max_age,
                  's above 0, at most 3600')
@@ -184,6 +204,7 @@ class TrainConfig:
         """The nested plain form ``from_dict`` reads."""
         values = dataclasses.asdict(dataclasses.replace(self, model=dict(self.model)))
         values['loss']['weights'] = list(self.loss.weights)
+        values['data']['allow_missing'] = list(self.data.allow_missing)
         return values
 
     def override(self, values: Mapping[str, Any]) -> TrainConfig:
@@ -222,6 +243,8 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
         return _build(hint, name, value)  # type: ignore[arg-type]
     if hint == tuple[float, ...]:  # a parameter file cannot hold an empty list
         value = () if value == '' else [value] if isinstance(value, (int, float)) else value
+    if hint == tuple[str, ...] and isinstance(value, str):
+        value = [value] if value else ()
     if hint == Mapping[str, Any]:
         _require(isinstance(value, Mapping), name, value, 'a mapping')
         return dict(value)

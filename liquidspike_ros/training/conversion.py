@@ -17,12 +17,12 @@ import tempfile
 import numpy as np
 
 from ..robot import RobotSpec
-from ..untrusted.files import FileRefusal
+from ..untrusted.text import one_line
 from .bags import BagError, BagReport, find_bags, require_usable, scan_bag
 from .configuration import DataConfig
 from .dataset import Array, bag_to_sequence, Episode
-from .recording_checks import check_recording
-from .storage import one_line, storage_files
+from .recording_facts import disagreements
+from .storage import Storage, storage_files
 
 PACKAGE = Path(__file__).resolve().parent.parent
 ARRAYS = ('present', 'dt', 'labels', 'weight', 'starts')
@@ -74,11 +74,15 @@ class Dataset:
         require_usable([BagReport(path=bag, fatal=(r.fatal,) if r.fatal else ())
                         for bag, r in zip(bags, self.results, strict=True)])
         self.episodes = [load_episode(r.folder) for r in self.results if r.folder]
+        self.disagreements = disagreements({e.name: e.facts for e in self.episodes})
+        for line in self.disagreements:
+            if progress:
+                progress(len(bags), len(bags), line, True)
 
     @property
     def findings(self) -> list[str]:
-        """One line for every recording that has a problem."""
-        return [result.line for result in self.results if result.problem]
+        """One line for every recording that has a problem, and for what recordings tell apart."""
+        return [*(result.line for result in self.results if result.problem), *self.disagreements]
 
     def split(self, share: float, seed: int) -> tuple[list[Episode], list[Episode]]:
         """Split by recording into training and validation episodes, the same for the same seed."""
@@ -125,33 +129,42 @@ def convert(bag: Path, robot: RobotSpec, data: DataConfig, folder: Path) -> Conv
     Never raises for what is wrong with the recording: the result says it.
     """
     try:
-        check_recording(bag)
         target = folder / _key(bag, robot, data)
         if not (target / 'facts.json').exists():
-            report = scan_bag(bag, robot)
-            if not report.usable:
-                return Converted(report.line, fatal='; '.join(report.fatal))
-            _save(bag_to_sequence(bag, robot, data, report), target)
+            with Storage(bag) as storage:
+                report = scan_bag(bag, robot, data, storage)
+                if not report.usable:
+                    return Converted(report.line, fatal='; '.join(report.fatal))
+                _save(bag_to_sequence(bag, robot, data, report, storage), target)
         facts = json.loads((target / 'facts.json').read_text())
-    except (BagError, FileRefusal, OSError) as error:
-        text = one_line(error).removeprefix(f'{bag}: ')
-        return Converted(f'{bag}: not used ({text})', fatal=text)
-    text = f'{bag}: used, {facts["ticks"]} ticks, {facts["labelled"]} with a command'
+    except MemoryError:
+        return _unused(bag, 'too large for the memory of this machine')
+    except Exception as error:  # one recording never ends a run, whatever stands in it
+        text = one_line(str(error).removeprefix(f'{bag}: '), 440)
+        return _unused(bag, text if isinstance(error, (BagError, OSError)) else
+                       f'{type(error).__name__}: {text}')
+    text = f'{one_line(bag, 300)}: used, {facts["ticks"]} ticks, {facts["labelled"]} with a command'
     return Converted('; '.join([text, *facts['problems']]), folder=target,
                      problem=bool(facts['problems']))
+
+
+def _unused(bag: Path, text: str) -> Converted:
+    return Converted(f'{one_line(bag, 300)}: not used ({text})', fatal=text)
 
 
 def _key(bag: Path, robot: RobotSpec, data: DataConfig) -> str:
     """Changes with the recording, the robot, the label settings and the converting code."""
     digest = hashlib.sha256()
-    for file in storage_files(bag) if bag.exists() else []:
+    files = sorted(bag.iterdir()) if bag.is_dir() else storage_files(bag)
+    for file in (file for file in files if file.is_file()):
         status = file.stat()
         digest.update(f'{file.resolve()} {status.st_size} {status.st_mtime_ns}\n'.encode())
-    labels = (data.label_shift, data.label_max_age)
+    labels = (data.label_shift, data.label_max_age, data.label_from, data.odometry_topic,
+              data.namespace, data.allow_missing)
     digest.update(json.dumps([robot.to_dict(), labels], sort_keys=True).encode())
     sources = [PACKAGE / 'control' / 'action.py', PACKAGE / 'robot.py',
                *sorted((PACKAGE / 'sensing').glob('*.py')),
-               *(PACKAGE / 'training' / f'{name}.py' for name in ('bags', 'dataset', 'conversion'))]
+               *sorted((PACKAGE / 'training').glob('*.py'))]
     for source in sources:
         digest.update(source.read_bytes())
     return f'{bag.stem}-{digest.hexdigest()[:16]}'

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control.action import to_action
 from ..robot import RobotSpec
-from ..sensing.stream import observe
 from .bags import BagError, BagReader, BagReport
 from .configuration import DataConfig
+from .labels import align_labels
+from .replay import Replay, require_fresh, with_labels
+from .storage import Storage
 
 Array = NDArray[Any]
 PCM = 32768.0
-BLOCK = 256  # ticks stacked at a time: an hour's recording must not be held twice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +51,7 @@ class Episode:
 
 
 def bag_to_sequence(path: str | Path, robot: RobotSpec, data: DataConfig | None = None,
-                    report: BagReport | None = None) -> Episode:
+                    report: BagReport | None = None, storage: Storage | None = None) -> Episode:
     """Turn one recording into a training sequence.
 
     Args:
@@ -60,64 +59,29 @@ def bag_to_sequence(path: str | Path, robot: RobotSpec, data: DataConfig | None 
         robot: Its sensors, command and control rate.
         data: Label settings.
         report: The recording's scan, if it is already there.
+        storage: The recording, if it is open already.
 
     Raises:
-        BagError: The recording is not usable, or gives no tick with a label.
+        BagError: The recording is not usable, gives no tick with a label, or lacks a sensor at
+            more than half of its ticks.
     """
     data = data or DataConfig()
-    reader = BagReader(path, robot, report)
-    names = list(robot.sensors)
-    values: dict[str, list[Array]] = {name: [] for name in names}
-    ticks: list[tuple[int, float, bool, list[bool]]] = []
-    stream = observe(reader.events(), robot)
-    while block := list(islice(stream, BLOCK)):
-        for name in names:
-            values[name].append(pack(name, np.stack([tick.values[name] for tick in block])))
-        ticks += [(tick.stamp, tick.dt, tick.restarted, [tick.present[n] for n in names])
-                  for tick in block]
-    if not ticks:
-        raise BagError(f'{path}: no control tick, expected at least one (trigger {robot.trigger})')
-    stamps, dt, jumped, present = map(np.array, zip(*ticks, strict=True))
-    labels, weight = align_labels(reader.commands, stamps, robot, data)
+    replay = Replay(BagReader(path, robot, report, data, storage), robot)
+    values: dict[str, list[Array]] = {name: [] for name in robot.sensors}
+    for block in replay.blocks():
+        for name, stored in values.items():
+            stored.append(pack(name, np.stack([tick.values[name] for tick in block])))
+    ticks = replay.ticks()
+    require_fresh(path, robot, data, ticks.facts)
+    labels, weight = align_labels(replay.reader.commands, ticks.stamps, robot, data)
     if not weight.any():
-        raise BagError(f'{path}: none of {len(stamps)} ticks has a command on '
+        raise BagError(f'{path}: none of {len(weight)} ticks has a command on '
                        f'{robot.command.topic} at most {data.label_max_age} s before it')
-    jumped[0] = True  # a sequence always starts from rest, as the live policy does after a jump
+    facts = with_labels(ticks.facts, replay, ticks, labels, weight, data)
     return Episode(
-        name=str(path), values={name: _join(name, values.pop(name)) for name in names},
-        present=present, dt=dt.astype(np.float32), labels=labels, weight=weight,
-        starts=np.flatnonzero(jumped), facts=_facts(reader, names, present, weight))
-
-
-def align_labels(commands: Sequence[tuple[int, NDArray[np.float64]]], stamps: NDArray[np.int64],
-                 robot: RobotSpec, data: DataConfig
-                 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The command in force at each tick (zero-order hold), in model units.
-
-    A tick at ``t`` gets the last command logged at or before ``t + label_shift``.
-
-    Args:
-        commands: ``(log time ns, command [A])`` in any order.
-        stamps: Tick times ``[T]``, ns.
-        robot: For the command's scale.
-        data: ``label_shift`` and ``label_max_age``.
-
-    Returns:
-        Labels ``[T, A]`` and weights ``[T]``, 0 where no command is young enough.
-    """
-    labels = np.zeros((len(stamps), robot.command.width), np.float32)
-    weight = np.zeros(len(stamps), np.float32)
-    if not commands:
-        return labels, weight
-    ordered = sorted(commands, key=lambda entry: entry[0])  # stable: the later of a tie wins
-    times = np.array([time for time, _ in ordered], np.int64)
-    actions = np.array([to_action(value, robot.command) for _, value in ordered], np.float32)
-    wanted = stamps + round(data.label_shift * 1e9)
-    index = np.searchsorted(times, wanted, side='right') - 1
-    young = (index >= 0) & (wanted - times[index] <= round(data.label_max_age * 1e9))
-    labels[young] = actions[index[young]]
-    weight[young] = 1.0
-    return labels, weight
+        name=str(path), values={name: _join(name, values.pop(name)) for name in robot.sensors},
+        present=ticks.present, dt=ticks.dt, labels=labels, weight=weight, starts=ticks.starts,
+        facts=facts)
 
 
 def pack(name: str, values: Array) -> Array:
@@ -141,15 +105,3 @@ def _join(name: str, blocks: list[Array]) -> Array:
         blocks = [unpack(name, block) for block in blocks]
     return np.concatenate(blocks)
 
-
-def _facts(reader: BagReader, names: Sequence[str], present: Array, weight: Array
-           ) -> dict[str, Any]:
-    shares = {name: round(float(share), 4) for name, share in
-              zip(names, present.mean(axis=0), strict=True)}
-    problems = [f'{name}: fresh at none of {len(weight)} ticks, expected stamps near the log time'
-                for name, share in shares.items() if share == 0
-                and not any(p.startswith(f'{name}:') for p in reader.report.problems)]
-    problems += [f'{count} messages on {topic} could not be used'
-                 for topic, count in sorted(reader.rejected.items())]
-    return {'ticks': len(weight), 'labelled': int(weight.sum()), 'fresh': shares,
-            'problems': [*reader.report.problems, *problems]}

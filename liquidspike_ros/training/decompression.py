@@ -4,19 +4,19 @@ A zstd frame of 30 kB can hold a thousand million zeros. What comes out is there
 it comes, whatever the recording says of its size, and ends at ``believable(compressed size)``:
 a picture of one colour and a chunk of such pictures pass at any ratio, and anything real at any
 size.
-
-rosbags decompresses without a bound; ``bound_rosbags`` puts these functions in the places where it
-does so.
 """
 
 from __future__ import annotations
 
+import bz2
+from pathlib import Path
+import shutil
 import sys
 from typing import Any, BinaryIO
 
 import lz4.frame
-from rosbags.rosbag2 import reader, storage_mcap
 
+from ..untrusted.files import open_regular
 from ..untrusted.text import Refusal
 
 if sys.version_info >= (3, 14):
@@ -24,6 +24,10 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
+SPARE_DISK = 512 << 20
+"""Left free beside what is expanded on disk, bytes."""
+_PIECE = 4 << 20
 ALWAYS = 32 << 20
 """What any compressed piece may become, bytes."""
 RATIO = 200
@@ -46,7 +50,7 @@ def decompress(data: bytes, compression: str, size: int | None = None) -> bytes:
 
     Args:
         data: One or several whole frames.
-        compression: ``'zstd'``, ``'lz4'``, or ``''`` for data as it is.
+        compression: ``'zstd'``, ``'lz4'``, ``'bz2'``, or ``''`` for data as it is.
         size: What it should become, bytes; unknown if None.
 
     Raises:
@@ -67,7 +71,7 @@ def decompress(data: bytes, compression: str, size: int | None = None) -> bytes:
             decompressor = _decompressor(compression, most)
             most = _unpack(decompressor, rest, most, pieces)
             rest = decompressor.unused_data or b''
-    except (zstd.ZstdError, RuntimeError) as error:
+    except (zstd.ZstdError, RuntimeError, OSError) as error:
         raise DecompressionError(f'not {compression} ({error})') from None
     return _of_size(b''.join(pieces), size)
 
@@ -101,7 +105,9 @@ def _decompressor(compression: str, most: int) -> Any:
             zstd.DecompressionParameter.window_log_max: window})
     if compression == 'lz4':
         return lz4.frame.LZ4FrameDecompressor()
-    raise DecompressionError(f'compression: got {compression}, expected zstd or lz4')
+    if compression == 'bz2':  # of ROS 1
+        return bz2.BZ2Decompressor()
+    raise DecompressionError(f'compression: got {compression}, expected zstd, lz4 or bz2')
 
 
 class BoundedZstdFile:
@@ -140,23 +146,16 @@ class BoundedZstdFile:
         self._file.close()
 
 
-class _BoundedZstd:
-    """What rosbags takes from the module ``zstd`` to read recordings."""
+def expand_file(source: Path, target: Path) -> None:
+    """Expand a zstd file into another file, a piece at a time.
 
-    @staticmethod
-    def decompress(data: bytes) -> bytes:
-        """One message."""
-        return decompress(data, 'zstd')
-
-    @staticmethod
-    def open(file: BinaryIO, mode: str = 'rb') -> BoundedZstdFile:
-        """One storage file."""
-        return BoundedZstdFile(file)
-
-
-def bound_rosbags() -> None:
-    """Make rosbags decompress chunks, messages and files with the functions of this module."""
-    table: dict[str, Any] = storage_mcap.DECOMPRESSORS
-    for name in ('zstd', 'lz4'):
-        table[name] = lambda data, size, name=name: decompress(data, name, size)
-    reader.zstd = _BoundedZstd  # type: ignore[assignment]
+    Raises:
+        DecompressionError: As ``BoundedZstdFile.read``, or it would fill the disk.
+    """
+    free = shutil.disk_usage(target.parent).free - SPARE_DISK
+    with open_regular(source) as raw, target.open('wb') as out, BoundedZstdFile(raw) as pieces:
+        while piece := pieces.read(_PIECE):
+            free -= len(piece)
+            if free < 0:
+                raise DecompressionError(f'{source.name}: the disk has no room for what it holds')
+            out.write(piece)

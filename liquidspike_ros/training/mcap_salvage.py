@@ -1,7 +1,8 @@
-"""Reads what is left of a damaged MCAP file: cut off, without its index, or with broken chunks.
+"""Reads an MCAP file, whole or damaged: cut off, without its index, or with broken chunks.
 
 Record layout: https://mcap.dev/spec. A robot that loses power leaves a file without footer and
-index; all its complete chunks are still good.
+index; all its complete chunks are still good. So the index is never used: the records themselves
+say where they end, and chunks when they begin.
 
 What a file makes this process keep is bounded by the size of the file, whatever it says: chunks
 are decompressed up to a believable size, and messages wait for older ones, names and definitions
@@ -20,10 +21,13 @@ import zlib
 
 from ..untrusted.files import FileRefusal, open_regular
 from ..untrusted.text import one_line, reason
-from .decompression import bound_rosbags, decompress, RATIO
+from .bag_metadata import parse_qos, RecordedQos
+from .decompression import decompress, RATIO
+from .ros1_types import Ros1Types, ros2_name
 
 MAGIC = b'\x89MCAP0\r\n'
 SCHEMA, CHANNEL, MESSAGE, CHUNK, DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
+CUT = 0  # no opcode of the format
 LARGEST_RECORD = 1 << 30
 """Of schemas, channels, messages and chunks, bytes; others are passed over."""
 LARGEST_PENDING = 256 << 20
@@ -35,8 +39,8 @@ LARGEST_NAMES = 16 << 20
 MOST_PROBLEMS = 20
 ALWAYS_BYTES, ALWAYS_RECORDS = 1 << 30, 2_000_000
 """What the chunks of any file may become; more only of larger files."""
-
-bound_rosbags()  # whole recordings are read by rosbags, which is as trusting as their writers
+WINDOW = 32 << 20
+"""Within which messages outside of chunks are put in order, bytes."""
 
 
 class RawMessage(NamedTuple):
@@ -48,6 +52,12 @@ class RawMessage(NamedTuple):
     data: bytes
 
 
+class _Channel(NamedTuple):
+    topic: str
+    type: str
+    encoding: str
+
+
 class _Cut(Exception):
     """A record reaches beyond the end of its data."""
 
@@ -57,21 +67,24 @@ class _Enough(Exception):
 
 
 class McapSalvage:
-    """A damaged MCAP file, read from the front without its index.
+    """An MCAP file, read without its index.
 
     Attributes:
         channels: Interface type by topic, as far as read.
-        definitions: Message definition text (format ``ros2msg``) by interface type.
+        definitions: ``(encoding, text)`` by interface type.
+        qos: Offered profiles by topic.
         problems: What had to be given up, one line each; complete after ``messages`` ends.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.channels: dict[str, str] = {}
-        self.definitions: dict[str, str] = {}
+        self.definitions: dict[str, tuple[str, str]] = {}
+        self.qos: dict[str, tuple[RecordedQos, ...]] = {}
         self.problems: list[str] = []
         self._schemas: dict[int, str] = {}
-        self._by_id: dict[int, tuple[str, str]] = {}
+        self._by_id: dict[int, _Channel] = {}
+        self._ros1 = Ros1Types()
         self._seen: dict[tuple[int, int], bytes] = {}  # the last schema and channel of each id
         self._named = 0
         self._pending: list[tuple[int, int, RawMessage]] = []
@@ -80,8 +93,22 @@ class McapSalvage:
         self._unsaid = 0
         self._bytes_left = self._records_left = 0  # what may still come out of the file
 
+    def span(self) -> tuple[int, int] | None:
+        """First and last log time, ns, of the chunks or messages; None if there are none."""
+        first, last = 2**64, -1
+        with open_regular(self.path) as file:
+            for opcode, _, start in _layout(file, 22):
+                if opcode == CHUNK and len(start) >= 16:
+                    times = struct.unpack_from('<QQ', start)
+                elif opcode == MESSAGE and len(start) >= 14:
+                    times = struct.unpack_from('<Q', start, 6) * 2
+                else:
+                    continue
+                first, last = min(first, times[0]), max(last, times[1])
+        return (first, last) if last >= 0 else None
+
     def messages(self) -> Iterator[RawMessage]:
-        """Yield every message that can still be read, in log-time order."""
+        """Yield every message that can be read, in log-time order."""
         try:
             with open_regular(self.path) as file:
                 size = file.seek(0, 2)
@@ -114,26 +141,36 @@ class McapSalvage:
             self._unsaid += 1
 
     def _records(self, file: BinaryIO) -> Iterator[RawMessage]:
-        for opcode, body in _split(file):
-            if opcode == DATA_END:
-                return
-            if opcode != CHUNK:
+        chunks: list[tuple[int, int]] = []
+        cut = None
+        for opcode, position, start in _layout(file, 8):
+            if opcode == CUT:
+                cut = position
+            elif opcode == CHUNK:
+                chunks.append((struct.unpack('<Q', start)[0] if len(start) == 8 else 0, position))
+            else:
+                body = _body(file, position)
                 self._tried(opcode, body, f'record ending at byte {file.tell()}')
-                continue
-            if len(body) >= 8:  # nothing before this chunk's first message can still come
-                yield from self._before(struct.unpack_from('<Q', body)[0])
-            self._open_chunk(body, file.tell())
-
-    def _before(self, time: int) -> Iterator[RawMessage]:
-        while self._pending and self._pending[0][0] < time:
-            yield self._pop()
+                while self._waiting > WINDOW:
+                    yield self._pop()
+        ordered = sorted(chunks)
+        if ordered != chunks:  # a chunk may use channels that one before it in the file names
+            for _, position in chunks:
+                self._open_chunk(_body(file, position), file.tell(), (SCHEMA, CHANNEL))
+        for begin, position in ordered:
+            while self._pending and self._pending[0][0] < begin:
+                yield self._pop()  # nothing that is still to come is earlier
+            self._open_chunk(_body(file, position), file.tell(), (SCHEMA, CHANNEL, MESSAGE))
+        if cut is not None:
+            file.seek(cut)
+            raise _Cut
 
     def _pop(self) -> RawMessage:
         message = heapq.heappop(self._pending)[2]
         self._waiting -= len(message.data) + AROUND
         return message
 
-    def _open_chunk(self, body: bytes, end: int) -> None:
+    def _open_chunk(self, body: bytes, end: int, wanted: tuple[int, ...]) -> None:
         place = f'chunk ending at byte {end}'
         try:
             size, crc, name_length = struct.unpack_from('<QII', body, 16)
@@ -154,14 +191,15 @@ class McapSalvage:
                 if opcode not in (SCHEMA, CHANNEL, MESSAGE):
                     self._say(f'{self.path.name}: {place} is corrupt (record {opcode:#04x})')
                     return
-                self._tried(opcode, record, place)
+                if opcode in wanted:
+                    self._tried(opcode, record, place)
         except _Cut:
             self._say(f'{self.path.name}: {place} is cut off')
 
     def _tried(self, opcode: int, body: bytes, place: str) -> None:
         try:
             self._take(opcode, body)
-        except struct.error as error:  # shorter than its fields
+        except (struct.error, ValueError) as error:  # shorter than its fields, no ROS 1 message
             self._say(f'{self.path.name}: {place} is corrupt ({error})')
 
     def _take(self, opcode: int, body: bytes) -> None:
@@ -183,28 +221,84 @@ class McapSalvage:
         if opcode == SCHEMA:
             name, encoding, text = _strings(body, 2, 3)
             self._schemas[key] = name
-            if encoding == 'ros2msg':
-                self.definitions[name] = text
+            self.definitions.setdefault(ros2_name(name), (encoding.replace('ros1', 'ros2'), text))
         else:
-            (schema,) = struct.unpack_from('<H', body, 2)
-            (topic,) = _strings(body, 4, 1)
-            self._by_id[key] = (topic, self._schemas.get(schema, ''))
-            self.channels[topic] = self._schemas.get(schema, '')
+            self._take_channel(key, body)
+
+    def _take_channel(self, key: int, body: bytes) -> None:
+        (schema,) = struct.unpack_from('<H', body, 2)
+        topic, encoding = _strings(body, 4, 2)
+        kind = ros2_name(self._schemas.get(schema, ''))
+        if encoding not in ('cdr', 'ros1', ''):
+            self._say(f'{self.path.name}: {one_line(topic, 100)} is encoded as '
+                      f'{one_line(encoding, 40)}, expected cdr: left out')
+            return
+        self._by_id[key] = _Channel(topic, kind, encoding)
+        self.channels[topic] = kind
+        offset = 4
+        for _ in range(2):
+            offset += 4 + struct.unpack_from('<I', body, offset)[0]
+        end = min(offset + 4 + struct.unpack_from('<I', body, offset)[0], len(body))
+        offset += 4
+        while offset < end:
+            name, value = _strings(body, offset, 2)
+            for _ in range(2):
+                offset += 4 + struct.unpack_from('<I', body, offset)[0]
+            if name == 'offered_qos_profiles':
+                self.qos[topic] = (*self.qos.get(topic, ()), *parse_qos(value))
 
     def _take_message(self, body: bytes) -> None:
         key, _, time = struct.unpack_from('<HIQ', body)
-        if key not in self._by_id:
+        channel = self._by_id.get(key)
+        if channel is None:
             return
+        data = body[22:]
+        if channel.encoding == 'ros1':
+            data = self._ros1.to_cdr(data, channel.type,
+                                     self.definitions.get(channel.type, ('', ''))[1])
         self._count += 1  # ties keep file order
-        message = RawMessage(time, *self._by_id[key], body[22:])
+        message = RawMessage(time, channel.topic, channel.type, data)
         heapq.heappush(self._pending, (time, self._count, message))
         self._waiting += len(message.data) + AROUND
         if self._waiting > LARGEST_PENDING:
             raise _Enough(f'more than {LARGEST_PENDING:,} bytes of messages wait for older ones')
 
 
+def _layout(file: BinaryIO, peek: int) -> Iterator[tuple[int, int, bytes]]:
+    """Opcode, position and first bytes of each record that counts; ``CUT`` where one is not whole.
+
+    A chunk that is cut off is given too: without compression its first part is readable.
+    """
+    end = file.seek(0, 2)
+    position = len(MAGIC)
+    while position + 9 <= end:
+        file.seek(position)
+        opcode, length = struct.unpack('<BQ', file.read(9))
+        if opcode == DATA_END:
+            return
+        whole = position + 9 + length <= end
+        if opcode == CHUNK or (whole and opcode in (SCHEMA, CHANNEL, MESSAGE)):
+            yield opcode, position, file.read(min(peek, length, end - position - 9))
+        if not whole:
+            break
+        position += 9 + length
+    yield CUT, end, b''
+
+
+def _body(file: BinaryIO, position: int) -> bytes:
+    """The body of the record at a position; leaves the file at its end."""
+    file.seek(position + 1)
+    (length,) = struct.unpack('<Q', file.read(8))
+    start = file.tell()
+    left = file.seek(0, 2) - start
+    file.seek(start)
+    if min(length, left) > LARGEST_RECORD:
+        raise _Enough(f'a record of {length:,} bytes, expected at most {LARGEST_RECORD:,}')
+    return file.read(min(length, left))  # a broken length may be huge
+
+
 def _split(data: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Split into records ``(opcode, body)``; a chunk cut short is yielded, then ``_Cut`` raised."""
+    """Split a chunk into records ``(opcode, body)``; ``_Cut`` where one is not whole."""
     start = data.tell()
     end = data.seek(0, 2)
     data.seek(start)
@@ -212,22 +306,9 @@ def _split(data: BinaryIO) -> Iterator[tuple[int, bytes]]:
         if len(header) < 9:
             raise _Cut
         opcode, length = header[0], struct.unpack_from('<Q', header, 1)[0]
-        left = end - data.tell()
-        if opcode not in (SCHEMA, CHANNEL, MESSAGE, CHUNK):
-            if length > left:
-                raise _Cut
-            data.seek(length, 1)
-            yield opcode, b''
-            continue
-        if min(length, left) > LARGEST_RECORD:
-            raise _Enough(f'a record of {length:,} bytes, expected at most {LARGEST_RECORD:,}')
-        body = data.read(min(length, left))  # a broken length may be huge
-        if len(body) == length:
-            yield opcode, body
-            continue
-        if opcode == CHUNK:
-            yield CHUNK, body
-        raise _Cut
+        if length > end - data.tell():
+            raise _Cut
+        yield opcode, data.read(length)
 
 
 def _strings(body: bytes, offset: int, count: int) -> list[str]:

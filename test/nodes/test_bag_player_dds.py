@@ -4,12 +4,22 @@ from pathlib import Path
 from typing import Any
 
 from dds_harness import Process, wait_for
+from geometry_msgs.msg import Twist
 import numpy as np
 import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
 from rosgraph_msgs.msg import Clock
-from std_msgs.msg import Int16MultiArray
+from std_msgs.msg import Int16MultiArray, String
 
 pytestmark = [pytest.mark.dds, pytest.mark.slow]
 
@@ -54,6 +64,46 @@ def test_looping_it_starts_again_until_a_signal(node: Any, start: Any, bag: Path
     node.create_subscription(Int16MultiArray, '/audio', lambda m: heard.append(m.data[0]), 100)
     process: Process = start('bag_player', str(bag), '--rate', '10', '--loop')
     wait_for(lambda: heard.count(1) >= 3, 'three turns')
+    assert process.signal() == 0
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Path:
+    """A latched text, a gap of a year, then commands."""
+    types = get_typestore(Stores.ROS2_KILTED)
+    never = QosTime(2147483647, 4294967295)
+    latched = Qos(QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL,
+                  never, never, QosLiveliness.AUTOMATIC, never, False)
+    vector = types.types['geometry_msgs/msg/Vector3']
+    path = tmp_path / 'drive'
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        text, twist = 'std_msgs/msg/String', 'geometry_msgs/msg/Twist'
+        description = writer.add_connection('/description', text, typestore=types,
+                                            offered_qos_profiles=[latched])
+        commands = writer.add_connection('/cmd_vel', twist, typestore=types)
+        writer.write(description, 10**9, types.serialize_cdr(types.types[text](data='robot'), text))
+        for k in range(10):
+            message = types.types[twist](linear=vector(x=0.5, y=0, z=0),
+                                         angular=vector(x=0, y=0, z=0))
+            writer.write(commands, 3 * 10**16 + k * 10**8, types.serialize_cdr(message, twist))
+    return path
+
+
+@pytest.mark.parametrize('allowed', [False, True])
+def test_commands_are_held_back_latched_topics_latched_and_gaps_skipped(
+        node: Any, start: Any, drive: Path, allowed: bool) -> None:
+    commands: list[Twist] = []
+    texts: list[str] = []
+    node.create_subscription(Twist, '/cmd_vel', commands.append, 10)
+    process: Process = start('bag_player', str(drive), '--delay', '4.0', '--loop',
+                             *(['--commands'] if allowed else []))
+    wait_for(lambda: 'skipping' in process.output, 'the gap', timeout=30)
+    late = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    node.create_subscription(String, '/description', lambda m: texts.append(m.data), late)
+    wait_for(lambda: 'robot' in texts, 'the latched text', timeout=20)
+    wait_for(lambda: 'played' in process.output, 'a turn', timeout=20)
+    assert bool(commands) == allowed
+    assert ('commands are not replayed (--commands sends them)' in process.output) != allowed
     assert process.signal() == 0
 
 

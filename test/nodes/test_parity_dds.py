@@ -67,7 +67,7 @@ def live(path: Path, robot: RobotSpec, node: Any, sender: Any) -> Iterator[Obser
         health = intake.health()[name]
         return health.accepted + health.dropped
 
-    for message in Storage(path).intact():
+    for message in Storage(path).messages():
         if message.topic not in topics:
             continue
         clock['now'] = message.time

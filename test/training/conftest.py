@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+import dataclasses
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from rosbags.interfaces import Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
 
@@ -85,6 +87,35 @@ def twist_stamped(time: int, value: Any) -> Any:
     return M['geometry_msgs/msg/TwistStamped'](header=header(time), twist=value)
 
 
+def moved(message: Any, offset: int) -> Any:
+    """The message with its stamp moved by ``offset`` ns; as it is if it has none."""
+    if not hasattr(message, 'header'):
+        return message
+    stamp = message.header.stamp
+    return dataclasses.replace(message, header=header(
+        stamp.sec * 10**9 + stamp.nanosec + offset))
+
+
+def clock(time: int) -> Any:
+    return M['rosgraph_msgs/msg/Clock'](clock=header(time).stamp)
+
+
+def odometry(time: int, twist: Any) -> Any:
+    point, turn = M['geometry_msgs/msg/Point'], M['geometry_msgs/msg/Quaternion']
+    pose = M['geometry_msgs/msg/Pose'](position=point(x=0, y=0, z=0),
+                                       orientation=turn(x=0, y=0, z=0, w=1))
+    return M['nav_msgs/msg/Odometry'](
+        header=header(time), child_frame_id='base_link',
+        pose=M['geometry_msgs/msg/PoseWithCovariance'](pose=pose, covariance=np.zeros(36)),
+        twist=M['geometry_msgs/msg/TwistWithCovariance'](twist=twist, covariance=np.zeros(36)))
+
+
+def jpeg(time: int, value: np.ndarray) -> Any:
+    import cv2
+    data = cv2.imencode('.jpg', value[..., ::-1])[1].reshape(-1)
+    return M['sensor_msgs/msg/CompressedImage'](header=header(time), format='jpeg', data=data)
+
+
 def array(values: list[float]) -> Any:
     layout = M['std_msgs/msg/MultiArrayLayout'](dim=[], data_offset=0)
     return M['std_msgs/msg/Float64MultiArray'](layout=layout, data=np.array(values, np.float64))
@@ -104,11 +135,13 @@ def drive(seconds: float = 4.0, seed: int = 0) -> list[Row]:
         turn = random.uniform(-1, 1) if k % 10 == 0 else turn
         picture = np.full((12, 16, 3), 128, np.uint8)
         picture[:, :8] = int(128 + 100 * turn)
+        picture[-1, -1] = k % 256  # what repeats while the robot moves is frozen
         rows.append((now - 1000, '/cmd_vel', twist(0.3, 2.0 * turn)))
         rows.append((now, '/camera/image_raw', image(now, picture)))
     for k in range(int(seconds * 60)):
         now = START + int(k * 1e9 / 60) + 200
-        rows.append((now, '/imu', imu(now, random.normal(size=3), random.normal(size=3))))
+        rows.append((now, '/imu', imu(now, random.normal(size=3),
+                                      random.normal(size=3) + (0, 0, 9.81))))
     for k in range(int(seconds * 10)):
         now = START + int(k * 1e8) + 300
         rows.append((now, '/scan', scan(now, random.uniform(1, 7, 8))))
@@ -119,17 +152,21 @@ def drive(seconds: float = 4.0, seed: int = 0) -> list[Row]:
 
 
 def write(path: Path, rows: list[Row], storage: str = 'mcap',
-          compressed: bool = False, types: Any = TYPES) -> Path:
-    writer = Writer(path, version=9, storage_plugin=StoragePlugin[storage.upper()])
+          compressed: bool | str = False, types: Any = TYPES, version: int = 9,
+          qos: Mapping[str, list[Qos]] = MappingProxyType({})) -> Path:
+    """``compressed``: by ``file`` or ``message``, or true for the storage's own chunks."""
+    writer = Writer(path, version=version, storage_plugin=StoragePlugin[storage.upper()])
     if compressed:
-        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        mode = compressed.upper() if isinstance(compressed, str) else 'STORAGE'
+        writer.set_compression(CompressionMode[mode], CompressionFormat.ZSTD)
     with writer:
         connections = {}
         for time, topic, message in rows:
             kind = message.__msgtype__
-            if topic not in connections:
-                connections[topic] = writer.add_connection(topic, kind, typestore=types)
-            writer.write(connections[topic], time, types.serialize_cdr(message, kind))
+            if (topic, kind) not in connections:
+                connections[topic, kind] = writer.add_connection(
+                    topic, kind, typestore=types, offered_qos_profiles=qos.get(topic, ()))
+            writer.write(connections[topic, kind], time, types.serialize_cdr(message, kind))
     return path
 
 
@@ -138,9 +175,10 @@ def make_bag(tmp_path: Path) -> Make:
     """``make_bag(name, rows=None, storage='mcap', seconds=4.0, seed=0)`` writes a recording."""
 
     def make(name: str = 'bag', rows: list[Row] | None = None, storage: str = 'mcap',
-             seconds: float = 4.0, seed: int = 0, compressed: bool = False) -> Path:
+             seconds: float = 4.0, seed: int = 0, compressed: bool | str = False,
+             **options: Any) -> Path:
         rows = drive(seconds, seed) if rows is None else rows
-        return write(tmp_path / name, rows, storage, compressed)
+        return write(tmp_path / name, rows, storage, compressed, **options)
 
     return make
 
@@ -159,6 +197,7 @@ def toy_drive() -> Callable[..., list[Row]]:
 
 @pytest.fixture
 def messages() -> Any:
-    """Makers of single messages: ``image``, ``imu``, ``scan``, ``audio``, ``twist``."""
-    return SimpleNamespace(image=image, imu=imu, scan=scan, audio=audio, twist=twist,
-                           twist_stamped=twist_stamped, array=array)
+    """Makers of single messages: ``image``, ``imu``, ``scan``, ``audio``, ``twist``, …"""
+    return SimpleNamespace(image=image, imu=imu, scan=scan, audio=audio, twist=twist, jpeg=jpeg,
+                           twist_stamped=twist_stamped, array=array, moved=moved, clock=clock,
+                           odometry=odometry, types=TYPES, start=START)

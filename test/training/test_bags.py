@@ -11,6 +11,7 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 
 from liquidspike_ros.robot import RobotSpec
+from liquidspike_ros.sensing.stream import MOTION
 from liquidspike_ros.training.bags import (
     BagError,
     BagReader,
@@ -19,10 +20,15 @@ from liquidspike_ros.training.bags import (
     require_usable,
     scan_bag,
 )
+from liquidspike_ros.training.configuration import DataConfig
 
 
 def storage_of(bag: Path) -> Path:
     return next(file for file in bag.iterdir() if file.suffix in ('.mcap', '.db3'))
+
+
+def sensed(events):
+    return [event for event in events if event.sensor != MOTION]
 
 
 def cut(bag: Path, share: float) -> Path:
@@ -42,7 +48,7 @@ def test_whole_recording_is_read_in_time_order(make_bag, robot, storage):
     assert report.topics['/camera/image_raw'].count == 60
     assert report.duration == pytest.approx(4.0, abs=0.1)
     reader = BagReader(bag, robot)
-    events = list(reader.events())
+    events = sensed(reader.events())
     assert [event.now for event in events] == sorted(event.now for event in events)
     assert {event.sensor for event in events} == {'camera', 'imu', 'lidar', 'audio'}
     assert len(reader.commands) == 60
@@ -63,7 +69,7 @@ def test_no_metadata_is_reported_and_everything_is_still_read(make_bag, robot, s
     assert report.usable
     assert 'metadata' in report.line
     assert report.topics['/cmd_vel'].count == 60
-    assert len(list(read_events(bag, robot))) == 540
+    assert len(sensed(read_events(bag, robot))) == 540
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
@@ -101,18 +107,15 @@ def test_corrupt_chunk_loses_only_that_chunk(make_bag, robot, compressed):
     assert images[-1] - images[0] > 85e9  # it goes on after the hole
 
 
-def test_missing_topic_is_named_and_the_rest_used(make_bag, robot, toy_drive):
+def test_missing_sensor_makes_it_useless_unless_allowed_by_name(make_bag, robot, toy_drive):
     bag = make_bag(rows=[row for row in toy_drive() if row[1] != '/scan'])
-    report = scan_bag(bag, robot)
-    assert report.usable
-    assert 'lidar: no topic /scan, expected sensor_msgs/msg/LaserScan' in report.line
-
-
-def test_missing_required_sensor_makes_it_useless(make_bag, robot, toy_drive):
-    import dataclasses
-    robot = dataclasses.replace(robot, lidar=dataclasses.replace(robot.lidar, required=True))
-    bag = make_bag(rows=[row for row in toy_drive() if row[1] != '/scan'])
-    assert not scan_bag(bag, robot).usable
+    refused = scan_bag(bag, robot)
+    assert not refused.usable
+    assert 'lidar: no topic /scan, expected sensor_msgs/msg/LaserScan' in refused.line
+    assert '--allow-missing lidar' in refused.line
+    allowed = scan_bag(bag, robot, DataConfig(allow_missing=('lidar',)))
+    assert allowed.usable
+    assert 'lidar: no topic /scan' in allowed.line
 
 
 def no_commands(rows):
@@ -148,7 +151,7 @@ def test_useless_recording_says_what_is_missing(make_bag, robot, toy_drive, spoi
 def test_wrong_type_masks_one_sensor_only(make_bag, robot, toy_drive):
     rows = [(t, '/scan' if topic == '/imu' else topic, m) for t, topic, m in toy_drive()
             if topic != '/scan']
-    report = scan_bag(make_bag(rows=rows), robot)
+    report = scan_bag(make_bag(rows=rows), robot, DataConfig(allow_missing=('imu', 'lidar')))
     assert report.usable
     assert '/scan is sensor_msgs/msg/Imu, expected sensor_msgs/msg/LaserScan' in report.line
 

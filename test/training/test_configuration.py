@@ -28,6 +28,13 @@ def test_dotted_overrides():
     assert config.data == load_train_config(SHIPPED).data
 
 
+def test_an_empty_name_stands_for_an_empty_list():
+    """A ROS parameter cannot be an empty list."""
+    assert load_train_config(SHIPPED).data.allow_missing == ()
+    data = TrainConfig().override({'data.allow_missing': ['', 'audio']}).data
+    assert data.allow_missing == ('audio',)
+
+
 @pytest.mark.parametrize(('key', 'value', 'text'), [
     ('optimiser.epochs', 0, 'optimiser.epochs: got 0, expected at least 1'),
     ('optimiser.epochs', 'many', "optimiser.epochs: got 'many', expected int"),
@@ -41,6 +48,10 @@ def test_dotted_overrides():
     ('loss.weights', [1.0, 'x'], r'loss.weights\[1\]: got'),
     ('loss.weights', [-1.0], 'loss.weights: got'),
     ('seed', -1, 'seed: got -1'),
+    ('data.allow_missing', ['audio', 'nose'], "data.allow_missing: got 'nose', expected one of"),
+    ('data.allow_missing', 7, 'data.allow_missing: got 7, expected a list'),
+    ('data.label_from', 'wishes', 'data.label_from: got .* expected command or odometry'),
+    ('data.namespace', 'a b', 'data.namespace: got .* expected a ROS namespace'),
     ('seed', 10**30, 'seed: got'),
     ('optimiser.clip', float('inf'), 'optimiser.clip: got inf, expected a finite number'),
     ('data.lanes', 4096, 'data.lanes: got 4096, expected with 32 ticks at most 2048'),
