@@ -29,7 +29,7 @@ import torch
 from liquidspike_ros.nodes.approximate_time import ApproximateTimeSynchronizer
 from liquidspike_ros.nodes.diagnostics import array, entry, OK
 from liquidspike_ros.nodes.loading import load_policy
-from liquidspike_ros.nodes.process import contained
+from liquidspike_ros.nodes.process import run_contained, StopRequest
 from liquidspike_ros.nodes.subscribers import OwnFilter
 from liquidspike_ros.nodes.tick_statistics import TickStatistics
 from liquidspike_ros.robot import load_robot, RobotSpec
@@ -116,13 +116,16 @@ class UsualNode(Node):
 
 def main(robot_file: str, model: str) -> None:
     torch.set_num_threads(1)
-    with contained('usual_node', []) as (context, stop):
+
+    def turn(context: Context, stop: StopRequest) -> None:
         node = UsualNode(context, load_robot(Path(robot_file)), model)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
         while not stop.set:
             executor.spin_once(timeout_sec=0.05)
         node.destroy_node()
+
+    run_contained('usual_node', turn, ['usual_node'])
 
 
 if __name__ == '__main__':
