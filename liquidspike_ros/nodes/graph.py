@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,20 +44,12 @@ def inspect_input(node: Node, topic: str, wanted: str, qos: QoSProfile) -> Findi
         qos: Profile subscribed with.
     """
     resolved = node.resolve_topic_name(topic)
-    names, problems = [], []
-    for info in node.get_publishers_info_by_topic(resolved):
-        who = _full_name(info)
-        if info.topic_type != wanted:
-            problems.append(f'{resolved}: got {printable(info.topic_type)} from {who}, '
-                            f'expected {wanted}')
-            continue
-        compatible, reason = qos_check_compatible(info.qos_profile, qos)
-        if compatible == QoSCompatibility.ERROR:
-            problems.append(f'{resolved}: QoS of {who} does not match, expected a publisher for '
-                            f'{qos.reliability.name.lower()}: {reason.strip().rstrip(";")}')
-            continue
-        names.append(who)
-    return Finding(resolved, len(names), tuple(problems), tuple(sorted(names)))
+    return _finding(
+        resolved, node.get_publishers_info_by_topic(resolved), wanted,
+        lambda offered: qos_check_compatible(offered, qos),
+        lambda who, kind: f'got {kind} from {who}, expected {wanted}',
+        lambda who: f'QoS of {who} does not match, expected a publisher for '
+                    f'{qos.reliability.name.lower()}')
 
 
 def inspect_output(node: Node, topic: str, sent: str, qos: QoSProfile) -> Finding:
@@ -71,20 +63,29 @@ def inspect_output(node: Node, topic: str, sent: str, qos: QoSProfile) -> Findin
     """
     resolved = node.resolve_topic_name(topic)
     offered = _offered(node, resolved, qos)
+    return _finding(
+        resolved, node.get_subscriptions_info_by_topic(resolved), sent,
+        lambda asked: qos_check_compatible(offered, asked),
+        lambda who, kind: f'{who} listens for {kind}, we send {sent}; set command.kind, or remap',
+        lambda who: f'{who} asks for another QoS than ours')
+
+
+def _finding(topic: str, infos: Iterable[Any], wanted: str,
+             check: Callable[[QoSProfile], tuple[QoSCompatibility, str]],
+             other_type: Callable[[str, str], str], other_qos: Callable[[str], str]) -> Finding:
+    """Sort the endpoints of a topic into those that fit, and what is wrong with the others."""
     names, problems = [], []
-    for info in node.get_subscriptions_info_by_topic(resolved):
+    for info in infos:
         who = _full_name(info)
-        if info.topic_type != sent:
-            problems.append(f'{resolved}: {who} listens for {printable(info.topic_type)}, '
-                            f'we send {sent}; set command.kind, or remap')
+        if info.topic_type != wanted:
+            problems.append(f'{topic}: {other_type(who, printable(info.topic_type))}')
             continue
-        compatible, reason = qos_check_compatible(offered, info.qos_profile)
+        compatible, reason = check(info.qos_profile)
         if compatible == QoSCompatibility.ERROR:
-            problems.append(f'{resolved}: {who} asks for another QoS than ours: '
-                            f'{reason.strip().rstrip(";")}')
+            problems.append(f'{topic}: {other_qos(who)}: {reason.strip().rstrip(";")}')
             continue
         names.append(who)
-    return Finding(resolved, len(names), tuple(problems), tuple(sorted(names)))
+    return Finding(topic, len(names), tuple(problems), tuple(sorted(names)))
 
 
 def _offered(node: Node, topic: str, qos: QoSProfile) -> QoSProfile:

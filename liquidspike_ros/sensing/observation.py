@@ -22,7 +22,8 @@ class Sample:
 
     Attributes:
         stamp: Acquisition time, ns of ROS time; 0 where the message carries none.
-        data: camera uint8 ``[H, W, 3]`` RGB; imu float32 ``[6]`` (rad/s, m/s²);
+        data: camera uint8 ``[H, W, 3]`` RGB; imu float32 ``[6]`` (rad/s, m/s²; NaN in a half that
+            this message did not measure);
             lidar float32 ``[2, beams]`` (m, validity); audio float32 ``[C, n]`` in [−1, 1].
     """
 
