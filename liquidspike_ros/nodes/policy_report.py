@@ -16,7 +16,9 @@ from .graph import other_publishers
 from .offered_qos import qos_text
 from .policy_session import PolicySession
 
-LISTENING = 0.5
+REPEATS, REPEAT_PERIOD = 5, 0.1
+"""How often, and at what distance (s), a node that cannot start says so."""
+LISTENING = 1.0
 """How long a node that cannot start looks for somebody who reads its diagnostics, s."""
 
 
@@ -58,7 +60,9 @@ def report_refusal(node: Node, failure: str) -> None:
     end = time.monotonic() + LISTENING
     while not publisher.get_subscription_count() and time.monotonic() < end:
         time.sleep(0.02)
-    publisher.publish(refusal(node, failure))
+    for _ in range(REPEATS):  # a listener is often found before it has found us
+        publisher.publish(refusal(node, failure))
+        time.sleep(REPEAT_PERIOD)
     publisher.wait_for_all_acked(Duration(seconds=LISTENING))
 
 
