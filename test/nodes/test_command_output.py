@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import dataclasses
 import sys
 import time
 from typing import Any
@@ -10,7 +9,6 @@ from builtin_interfaces.msg import Time
 import numpy as np
 import pytest
 
-from liquidspike_ros.control.limits import RateLimiter
 from liquidspike_ros.control.policy_runtime import TickResult
 from liquidspike_ros.control.safety import SafetyGate
 from liquidspike_ros.nodes.command_output import CommandOutput, FAREWELL_DEADLINE
@@ -167,7 +165,7 @@ def test_a_gate_that_fails_for_good_still_ends_in_zeros(driver: Driver, parts: l
     began = time.monotonic()
     driver.output.close()
     assert driver.zeros()
-    assert time.monotonic() - began < 2.0  # the deadline itself, not the speed of the machine
+    assert time.monotonic() - began < 10 * FAREWELL_DEADLINE
 
 
 @pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
@@ -199,11 +197,10 @@ def test_a_sender_that_hangs_does_not_keep_the_last_zero_from_leaving(driver: Dr
 
 def test_a_farewell_ends_however_slow_the_robot_brakes() -> None:
     driver = Driver()
-    driver.output._spec = dataclasses.replace(RobotSpec().command, stop_deceleration=(0.3, 1.0))
-    driver.gate._limiter = RateLimiter(driver.output._spec)
     driver.output.start()
     armed(driver)
+    driver.gate._limiter.stop = lambda current, elapsed: current  # type: ignore[method-assign]
     began = time.monotonic()
     driver.output.close()
     assert driver.sent[-1][1] == 0
-    assert time.monotonic() - began < FAREWELL_DEADLINE + 0.5
+    assert time.monotonic() - began < 10 * FAREWELL_DEADLINE  # it would never end
