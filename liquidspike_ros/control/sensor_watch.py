@@ -36,8 +36,9 @@ class SensorWatch:
 
     def __init__(self, robot: RobotSpec) -> None:
         self._specs = robot.sensors
-        self._seen = {name: _Seen() for name in self._specs}
+        self._outside = tuple(name for name, spec in self._specs.items() if spec.sees_outside)
         self.waived: frozenset[str] = frozenset()
+        self.forget()
 
     def forget(self) -> None:
         """As before the first sample."""
@@ -79,7 +80,7 @@ class SensorWatch:
         for name in self._needed():
             if reason := self.missing(now, name) or ('masked' if name in masked else ''):
                 return f'{name}: required sensor {reason}'
-        outside = self._outside()
+        outside = self._outside
         if not outside:
             return '' if OUTSIDE in self.waived else (
                 'no enabled sensor sees what the robot could run into; enable one, or waive it: '
@@ -99,7 +100,7 @@ class SensorWatch:
             braking: How long it takes to stop, s.
         """
         left = [self._left(now, name, braking) for name in self._needed()]
-        outside = self._outside()
+        outside = self._outside
         if outside and not self.waived.issuperset(outside):
             left.append(max(self._left(now, name, braking) for name in outside))
         return min(left, default=math.inf)
@@ -113,7 +114,4 @@ class SensorWatch:
     def _needed(self) -> list[str]:
         return [name for name, spec in self._specs.items()
                 if spec.required and name not in self.waived]
-
-    def _outside(self) -> list[str]:
-        return [name for name, spec in self._specs.items() if spec.sees_outside]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-import re
 import threading
 import time
 from typing import Any
@@ -16,6 +15,7 @@ from ..control.policy_runtime import TickResult
 from ..control.safety import Decision, FAULT, SafetyGate
 from ..robot import CommandSpec
 from ..sensing.observation import Observation
+from ..untrusted.text import named, without_numbers
 from .messages import command_message
 
 STREAM_PERIOD = 0.01
@@ -30,7 +30,6 @@ HOPELESS = 20
 """Messages in a row that could not be sent after which the process is to end."""
 LOCK_PATIENCE = 0.3
 """How long the farewell waits for a thread that is in the middle of sending, s."""
-_NUMBER = re.compile(r'[\d.]+')
 _MOVES = 1e-3  # share of full scale below which a command is standstill
 
 
@@ -153,7 +152,7 @@ class CommandOutput:
                 self._send(self.gate.deactivate(time.monotonic()))
             except Exception as error:
                 for _ in range(2):  # one may be lost
-                    self._stand(f'farewell: {_one_line(error)}')
+                    self._stand(f'farewell: {named(error)}')
                     time.sleep(STREAM_PERIOD)
 
     def _ramp(self, deadline: float) -> None:
@@ -176,7 +175,7 @@ class CommandOutput:
             try:
                 self._send(self.gate.watchdog(time.monotonic()))
             except BaseException as error:  # whatever it is, the zeros go on
-                self._stand(f'watchdog: {_one_line(error)}')
+                self._stand(f'watchdog: {named(error)}')
         self._looked = time.monotonic()
 
     def _stand(self, reason: str, *, latch: bool = True) -> None:
@@ -194,7 +193,7 @@ class CommandOutput:
             except Exception as error:
                 self._unsent += 1
                 if self._unsent == HOPELESS:
-                    self._on_fatal(f'commands cannot be sent: {_one_line(error)}')
+                    self._on_fatal(f'commands cannot be sent: {named(error)}')
         if (before.state, before.reason) != (decision.state, decision.reason):
             with suppress(Exception):  # a log that fails must not keep zeros from leaving
                 self._on_change(before.state, decision)
@@ -232,8 +231,4 @@ class CommandOutput:
 
 def same_but_for_numbers(one: str, other: str) -> bool:
     """Whether two reasons are the same news: ages and countdowns in them change all the time."""
-    return _NUMBER.sub('#', one) == _NUMBER.sub('#', other)
-
-
-def _one_line(error: BaseException) -> str:
-    return ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
+    return without_numbers(one) == without_numbers(other)

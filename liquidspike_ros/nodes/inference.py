@@ -10,6 +10,7 @@ import time
 from ..control.policy_runtime import PolicyRuntime, TickResult
 from ..control.safety import Decision
 from ..sensing.observation import Observation
+from ..untrusted.text import named
 from .command_output import CommandOutput
 from .intake import SensorIntake
 from .tick_statistics import TickStatistics
@@ -72,7 +73,7 @@ class InferenceThread:
 
     def _failed(self, error: Exception) -> None:
         with suppress(Exception):  # a device that is gone cannot be reset either
-            self._on_error(' '.join(f'{type(error).__name__}: {error}'.split()))
+            self._on_error(named(error))
         with suppress(Exception):
             self._runtime.reset()
 

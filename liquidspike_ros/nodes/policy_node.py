@@ -32,7 +32,7 @@ from .loading import load_policy
 from .options import PolicyOptions
 from .parameters import PolicyParameters, unknown_overrides
 from .policy_help import HELP
-from .policy_report import policy_diagnostics, report_refusal, SensorRates
+from .policy_report import policy_diagnostics, refusal, report_refusal, SensorRates
 from .policy_session import PolicySession
 from .process import one_line, run_node, StartError, StopRequest
 
@@ -260,10 +260,15 @@ class PolicyNode(LifecycleNode):
         self._refusal = refusal
 
     def _on_report(self) -> None:
+        session = self._session
+        if session is None:
+            self._reports.publish(refusal(self, self._failure))
+            return
+        findings = session.inspect()
+        missing = session.missing(findings) if session.active else {}
         self._reports.publish(policy_diagnostics(
-            self, self._session, self._rates, self._failure))
-        if self._session is not None and self._session.active:
-            self._tell_missing(self._session.missing())
+            self, session, self._rates, findings, missing, self._failure))
+        self._tell_missing(missing)
 
     def _tell_missing(self, missing: Mapping[str, Missing]) -> None:
         """Log which sensors went and came back, in the words of diagnostics and arming."""

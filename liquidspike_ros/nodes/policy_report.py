@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import time
 from typing import Any
 
@@ -11,8 +12,9 @@ from rclpy.node import Node
 
 from ..control.safety import ACTIVE, FAULT, LISTENER, STOP
 from ..sensing.synchronizer import SensorHealth
+from .arming import Missing
 from .diagnostics import array, entry, ERROR, OK, sensor_entry, STALE, WARN
-from .graph import other_publishers
+from .graph import Finding, other_publishers
 from .offered_qos import qos_text
 from .policy_session import PolicySession
 
@@ -66,26 +68,26 @@ def report_refusal(node: Node, failure: str) -> None:
     publisher.wait_for_all_acked(Duration(seconds=LISTENING))
 
 
-def policy_diagnostics(node: Any, session: PolicySession | None, rates: SensorRates,
+def policy_diagnostics(node: Any, session: PolicySession, rates: SensorRates,
+                       findings: Mapping[str, Finding], missing: Mapping[str, Missing],
                        failure: str = '') -> DiagnosticArray:
     """The message of ``/diagnostics`` for the policy node as it stands.
 
     Args:
         node: The node.
-        session: What it runs, if it is configured.
+        session: What it runs.
         rates: Keeps count between two reports.
+        findings: What the graph shows of each sensor's topic.
+        missing: Why each sensor is not alive; empty while inactive.
         failure: Why the last transition failed, if it did.
     """
-    if session is None:
-        return refusal(node, failure)
     stamp, name = node.get_clock().now().to_msg(), node.get_fully_qualified_name().lstrip('/')
     robot = session.robot
     health = session.intake.health()
     measured = rates.update(health)
     now = node.get_clock().now().nanoseconds
     entries = [_command(node, name, session, failure), _inference(name, session)]
-    missing = session.missing() if session.active else {}
-    for sensor, finding in session.inspect().items():
+    for sensor, finding in findings.items():
         entries.append(sensor_entry(name, robot.name, sensor, robot.sensors[sensor], finding,
                                     health[sensor], measured[sensor], now,
                                     missing=str(missing.get(sensor, '')),

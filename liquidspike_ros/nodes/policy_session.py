@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import time
 from typing import Any
 
@@ -152,12 +152,12 @@ class PolicySession:
         return {name: inspect_input(self._node, spec.topic, spec.type, self.intake.requested(name))
                 for name, spec in self.robot.sensors.items()}
 
-    def missing(self) -> dict[str, Missing]:
-        """Of each enabled sensor, why it is not alive."""
+    def missing(self, findings: Mapping[str, Finding] | None = None) -> dict[str, Missing]:
+        """Of each enabled sensor, why it is not alive; ``findings`` as ``inspect`` gives them."""
         now, clock, health = time.monotonic(), ClockFacts.of(self._node), self.intake.health()
         return {name: why_not_alive(self.robot.sensors[name], finding, health[name],
                                     self.gate.missing(now, name), clock)
-                for name, finding in self.inspect().items()}
+                for name, finding in (findings or self.inspect()).items()}
 
     def listeners(self) -> Finding:
         """Who takes the commands."""

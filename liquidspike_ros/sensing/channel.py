@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 import math
-import re
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..robot import AUDIO_TYPES, AudioSpec, LidarSpec, SensorSpec
+from ..untrusted.text import without_numbers
 from .buffers import Entry, make_buffer, NANOSECONDS
 from .observation import InvalidSample, Sample
 from .plausibility import make_plausibility
@@ -19,7 +19,6 @@ from .plausibility import make_plausibility
 MOST_REASONS = 12  # kinds of refusal told apart for one sensor
 LAG_SHARE = 0.1  # weight of the newest message in the mean lag
 _UNSTAMPED = AUDIO_TYPES[:2]  # types without a header: stamp 0 is no fault of the driver
-_NUMBER = re.compile(r'[-+]?\d[\d.]*(?:e[-+]?\d+)?')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +120,7 @@ class Channel:
         """Count a message that was refused."""
         self._dropped += 1
         self._last_reason, self._last_refusal = reason, now
-        kind = _NUMBER.sub('#', reason)
+        kind = without_numbers(reason)
         if kind not in self._reasons and len(self._reasons) >= MOST_REASONS:
             kind, reason = '', 'other reasons'
         self._reasons[kind] = reason, self._reasons.get(kind, ('', 0))[1] + 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import os
+import re
 import reprlib
 
+_NUMBER = re.compile(r'[-+]?\d[\d.]*(?:e[-+]?\d+)?')
 LINE = 500
 """Longest text of an error, characters."""
 
@@ -54,12 +56,22 @@ def one_line(text: object, limit: int = LINE) -> str:
     return shorten(printable(' '.join(text.split())), limit)
 
 
+def without_numbers(text: str) -> str:
+    """Text with every number replaced: what differs in figures only says the same."""
+    return _NUMBER.sub('#', text)
+
+
 def reason(error: BaseException, limit: int = LINE) -> str:
     """What an error of some library says, in one line: its first, or its class if it has none."""
     if isinstance(error, OSError) and error.strerror:
         return one_line(error.strerror, limit)
     lines = str(error).strip().splitlines()
     return one_line(lines[0], limit) if lines else type(error).__name__
+
+
+def named(error: BaseException) -> str:
+    """An error that nobody worded for a user, in one line: its class and what it says."""
+    return one_line(f'{type(error).__name__}: {error}', 300)
 
 
 class _Brief(reprlib.Repr):

@@ -12,11 +12,13 @@ from liquidspike_ros.untrusted.text import (
     brief,
     LINE,
     listing,
+    named,
     one_line,
     printable,
     reason,
     Refusal,
     shorten,
+    without_numbers,
 )
 
 
@@ -96,3 +98,17 @@ def test_the_reason_of_any_error_is_one_line():
         'No such file or directory')
     assert reason(ValueError('one\ntwo')) == 'one'
     assert reason(ValueError()) == 'ValueError'
+
+
+@pytest.mark.parametrize(('one', 'other', 'same'), [
+    ('silent for 0.21 s', 'silent for 12 s', True),
+    ('mean -0.5e-3, 3 of 4', 'mean +7, 12 of 99', True),
+    ('camera: silent for 1 s', 'lidar: silent for 1 s', False),
+])
+def test_what_differs_in_numbers_only_says_the_same(one, other, same):
+    assert (without_numbers(one) == without_numbers(other)) is same
+
+
+def test_an_error_that_nobody_worded_says_its_class_in_one_short_line():
+    assert named(MemoryError('out of\n  memory')) == 'MemoryError: out of memory'
+    assert len(named(ValueError('x' * 10_000))) <= 300
