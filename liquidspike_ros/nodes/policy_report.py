@@ -20,7 +20,7 @@ from .policy_session import PolicySession
 
 REPEATS, REPEAT_PERIOD = 5, 0.1
 """How often, and at what distance (s), a node that cannot start says so."""
-LISTENING = 1.0
+LISTENING = 2.0
 """How long a node that cannot start looks for somebody who reads its diagnostics, s."""
 
 
