@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from ..robot import RobotSpec
+from ..sensing.buffers import Entry
 from ..sensing.cdr import READERS
 from ..sensing.observation import InvalidSample, Observation
 from ..sensing.stream import Intake
@@ -24,6 +25,10 @@ from .subscribers import clear_synchronizer, make_synchronizer, Subscriber
 
 ADAPT_PERIOD = 0.2
 """Time between two looks at what the publishers offer, s."""
+POLLED_RATE = 200.0
+"""Sensors that are faster are read before each message of another and every ``POLL_PERIOD``, Hz."""
+POLL_PERIOD = 0.02
+"""Longest time a message of a polled sensor waits, s."""
 
 
 class SensorIntake:
@@ -55,27 +60,38 @@ class SensorIntake:
         self.listeners: list[Callable[[str, float, bool], None]] = []
         self.missed = 0
         self._matcher: Any = None
+        self._draining: tuple[int, dict[str, Entry]] | None = None
         self._classes = {name: message_class(spec.type) for name, spec in self._specs.items()}
         matched = [name for name in self._specs if name in sync.sensors]
         if sync.policy != 'approximate_time' or len(matched) < 2:
             matched = []
         # Serialised where they are read as such; what is matched into sets needs its stamp.
         self._subscribers = {
-            name: Subscriber(node, self._classes[name], spec,
+            name: Subscriber(node, self._classes[name], spec, polled=self._is_polled(name, matched),
                              raw=spec.type in READERS and name not in matched)
             for name, spec in self._specs.items()}
         self._connect(matched, sync)
-        self._timer = node.create_timer(
-            ADAPT_PERIOD, self._adapt, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timers = [node.create_timer(ADAPT_PERIOD, self._adapt, clock=steady)]
+        self._polled = [each for each in self._subscribers.values() if each.polled]
+        if self._polled:
+            self._timers.append(node.create_timer(POLL_PERIOD, self._poll, clock=steady))
+
+    def _is_polled(self, name: str, matched: list[str]) -> bool:
+        # Ticks of the clock do not wait for a poll: they would miss what came since the last one.
+        return (self._specs[name].rate > POLLED_RATE and name not in matched
+                and self._robot.trigger not in ('timer', name))
 
     def _adapt(self) -> None:
-        for subscriber in self._subscribers.values():
-            subscriber.adapt()
+        with self._condition:  # nobody drains what is being replaced
+            for subscriber in self._subscribers.values():
+                subscriber.adapt()
 
     def _connect(self, matched: list[str], sync: SyncOptions) -> None:
         for name, subscriber in self._subscribers.items():
             if name not in matched:
-                subscriber.registerCallback(self.accept, name)
+                subscriber.registerCallback(
+                    self._accept_polled if subscriber.polled else self.accept, name)
         if matched:
             rates = [self._robot.sensors[name].rate for name in matched]
             self._matcher = make_synchronizer(
@@ -97,25 +113,59 @@ class SensorIntake:
             name: Of the sensor.
         """
         with self._condition:
-            now = self._now()  # under the lock: arrival times must rise in the order of the calls
-            if self._guard.jumped(now):
-                self._intake.jump()
-                self._due = None
-            self._plan(*self._intake.time(now))
-            try:
-                if isinstance(message, bytes):
-                    message = self._read(message, name, now)
-                tick = self._intake.message(now, name, self._specs[name].type, message)
-            except InvalidSample:  # counted by the synchroniser, shown by the diagnostics
-                return
-            except Exception as error:  # a callback that raises would end the whole node
-                self._intake.synchronizer.reject(name, f'converter failed: {error!r}', now)
-                return
-            if tick is not None:
-                self._plan(tick)
-            newest = self._intake.newest
-        for listener in self.listeners:
-            listener(name, newest.age(now), newest.frozen)
+            now = self._begin()
+            fresh = [*self._drain(now), *self._take(message, name, now)]
+        self._tell(fresh, now)
+
+    def _poll(self) -> None:
+        with self._condition:
+            now = self._begin()
+            fresh = self._drain(now)
+        self._tell(fresh, now)
+
+    def _begin(self) -> int:
+        """The time of an arrival; what the clock owes by then is planned."""
+        now = self._now()  # under the lock: arrival times must rise in the order of the calls
+        if self._guard.jumped(now):
+            self._intake.jump()
+            self._due = None
+        self._plan(*self._intake.time(now))
+        return now
+
+    def _drain(self, now: int) -> list[tuple[str, Entry]]:
+        """Take what waits for a poll; the newest entry of each of these sensors."""
+        self._draining = (now, {})
+        for subscriber in self._polled:
+            subscriber.drain()
+        fresh, self._draining = self._draining[1], None
+        return list(fresh.items())
+
+    def _accept_polled(self, message: Any, name: str) -> None:
+        if self._draining is None:  # what was left in a subscription that is replaced
+            self.accept(message, name)
+            return
+        now, fresh = self._draining
+        fresh.update(self._take(message, name, now))
+
+    def _take(self, message: Any, name: str, now: int) -> list[tuple[str, Entry]]:
+        """Convert and store one message; the entry with its sensor's name, if it is any good."""
+        try:
+            if isinstance(message, bytes):
+                message = self._read(message, name, now)
+            tick = self._intake.message(now, name, self._specs[name].type, message)
+        except InvalidSample:  # counted by the synchroniser, shown by the diagnostics
+            return []
+        except Exception as error:  # a callback that raises would end the whole node
+            self._intake.synchronizer.reject(name, f'converter failed: {error!r}', now)
+            return []
+        if tick is not None:
+            self._plan(tick)
+        return [(name, self._intake.newest)]
+
+    def _tell(self, fresh: list[tuple[str, Entry]], now: int) -> None:
+        for name, entry in fresh:
+            for listener in self.listeners:
+                listener(name, entry.age(now), entry.frozen)
 
     def _read(self, data: bytes, name: str, now: int) -> Any:
         try:
@@ -190,6 +240,7 @@ class SensorIntake:
 
     def close(self) -> None:
         """Destroy the subscriptions."""
-        self._node.destroy_timer(self._timer)
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
         for subscriber in self._subscribers.values():
             subscriber.close()

@@ -64,11 +64,15 @@ class Subscriber(SimpleFilter):  # type: ignore[misc]  # one of two base classes
         kind: Message class.
         spec: Topic, rate and whether the reliability is fixed.
         raw: Whether callbacks get the serialised bytes.
+        polled: Whether messages wait for ``drain`` instead of waking the executor one by one, which
+            at 1 kHz takes a third of a core. The queue holds ``QUEUE_SECONDS``: drain more often,
+            and never while ``adapt`` runs.
     """
 
-    def __init__(self, node: Node, kind: type, spec: SensorSpec, *, raw: bool = False) -> None:
+    def __init__(self, node: Node, kind: type, spec: SensorSpec, *, raw: bool = False,
+                 polled: bool = False) -> None:
         super().__init__()
-        self.topic = spec.topic
+        self.topic, self.polled = spec.topic, polled
         self._node, self._kind, self._spec, self._raw = node, kind, spec, raw
         self.qos = requested_qos(spec, offers_of(node, spec.topic, spec.type))
         self._recent: deque[bytes] = deque(maxlen=self.qos.depth)
@@ -101,9 +105,19 @@ class Subscriber(SimpleFilter):  # type: ignore[misc]  # one of two base classes
         self._closed = True
         self._drop()
 
+    def drain(self) -> None:
+        """Pass on what waits, up to a queue full."""
+        with self.sub.handle:
+            for _ in range(self.qos.depth):  # a flood must not hold it up
+                taken = self.sub.handle.take_message(self._kind, True)
+                if taken is None:
+                    break
+                self._pass(taken[0])
+
     def _drop(self) -> None:
         self._generation += 1  # what an executor still has in hand goes nowhere
-        self._node.destroy_subscription(self.sub)
+        if not self._node.destroy_subscription(self.sub):
+            self.sub.destroy()  # it was hidden from the node
 
     def _open(self) -> Any:
         self._generation += 1
@@ -115,18 +129,20 @@ class Subscriber(SimpleFilter):  # type: ignore[misc]  # one of two base classes
 
         # One argument: with two, the events executor of some builds raises SystemError.
         # No events: where one is on its way as its subscription goes, that executor crashes.
-        return self._node.create_subscription(
+        subscription = self._node.create_subscription(
             self._kind, self.topic, receive, self.qos, raw=True,
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
+        if self.polled:
+            # Executors wait for what a node lists; the events executor also for what a callback
+            # group would keep from it. A node without the list goes on in the usual way.
+            known = getattr(self._node, '_subscriptions', [])
+            if subscription in known:
+                known.remove(subscription)
+        return subscription
 
     def _leave(self) -> None:
         """Empty the old subscription and leave it."""
-        with self.sub.handle:
-            for _ in range(self.qos.depth):  # a flood must not hold it up
-                taken = self.sub.handle.take_message(self._kind, True)
-                if taken is None:
-                    break
-                self._pass(taken[0])
+        self.drain()
         self._drop()
 
     def _pass(self, data: bytes) -> None:

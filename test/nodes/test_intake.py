@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import dataclasses
+import os
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,7 +41,7 @@ def bench() -> Iterator[Any]:
             setattr(message, key, value)
         intake.accept(message, name)
 
-    yield SimpleNamespace(intake=intake, clock=clock, give=give, maker=maker)
+    yield SimpleNamespace(intake=intake, clock=clock, give=give, maker=maker, node=node)
     node.destroy_node()
     rclpy.try_shutdown(context=context)
 
@@ -166,3 +169,51 @@ def test_what_is_no_message_at_all_is_counted(bench: Any) -> None:
 def test_the_chosen_qos_can_be_asked_for(bench: Any) -> None:
     assert qos_text(bench.intake.qos('camera')) == 'best_effort'
     assert bench.intake.requested('imu').depth == 40
+
+
+def test_a_fast_sensor_is_read_before_the_frame_that_makes_the_tick() -> None:
+    robot = load_robot(ROBOT_FILE)
+    fast = dataclasses.replace(robot, imu=dataclasses.replace(robot.imu, rate=1000.0))
+    context = Context()
+    rclpy.init(args=[], context=context, domain_id=1 + os.getpid() % 100)
+    node = Node('intake', context=context, enable_rosout=False)
+    clock = SimpleNamespace(now=10**12)
+    intake = SensorIntake(node, fast, SyncOptions(), lambda: clock.now)
+    heard: list[str] = []
+    intake.listeners.append(lambda name, age, frozen: heard.append(name))
+    maker = FakeRobot(node)
+    out = node.create_publisher(Imu, fast.imu.topic, 10)
+    try:
+        end = time.monotonic() + 30
+        while not out.get_subscription_count():
+            assert time.monotonic() < end, 'waited in vain for a subscription'
+            time.sleep(0.01)
+        for _ in range(5):
+            out.publish(maker._imu(clock.now))
+        while intake.health()['imu'].accepted < 5:
+            assert time.monotonic() < end, 'waited in vain for what was sent'
+            intake.accept(maker._lidar(clock.now), 'lidar')
+            time.sleep(0.01)
+        clock.now += 60 * MS
+        intake.accept(maker._camera(clock.now), 'camera')
+        seen = intake.wait(0.0)
+        assert seen is not None
+        assert seen.present['imu']
+        assert 'imu' in heard
+    finally:
+        intake.close()
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
+
+
+@pytest.mark.parametrize(('rate', 'trigger', 'polled'), [
+    (1000.0, 'camera', True), (100.0, 'camera', False), (1000.0, 'timer', False),
+    (1000.0, 'imu', False)])
+def test_only_fast_sensors_that_no_tick_waits_for_are_polled(
+        bench: Any, rate: float, trigger: str, polled: bool) -> None:
+    robot = load_robot(ROBOT_FILE)
+    robot = dataclasses.replace(robot, trigger=trigger,
+                                imu=dataclasses.replace(robot.imu, rate=rate))
+    intake = SensorIntake(bench.node, robot, SyncOptions(), lambda: bench.clock.now)
+    assert intake._subscribers['imu'].polled == polled
+    intake.close()

@@ -73,9 +73,9 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Any]:
     def publisher(*qos: Any) -> Any:
         return talker.create_publisher(Imu, topic, offer(*qos))
 
-    def subscriber(reliability: str = 'auto', *, raw: bool = False) -> Any:
+    def subscriber(reliability: str = 'auto', *, raw: bool = False, polled: bool = False) -> Any:
         spec = ImuSpec(topic=topic, rate=1000.0, reliability=reliability)
-        made = Subscriber(listener, Imu, spec, raw=raw)
+        made = Subscriber(listener, Imu, spec, raw=raw, polled=polled)
         listener.create_timer(0.05, made.adapt)
         seen: list[int] = []
         made.registerCallback(
@@ -193,6 +193,30 @@ def test_serialised_messages_come_as_bytes(stage: Any) -> None:
     publisher = stage.publisher(RELIABLE)
     stage.turn(lambda: (publisher.publish(numbered(5)), stream.seen)[1], 'a message')
     assert isinstance(stream.seen[0], bytes)
+
+
+def test_polled_messages_wake_no_executor_and_come_in_order(stage: Any) -> None:
+    out = stage.publisher(RELIABLE)
+    stream = stage.subscriber(polled=True)
+    stage.turn(out.get_subscription_count, 'a subscription')
+    for number in range(1, 6):
+        out.publish(numbered(number))
+    for _ in range(20):
+        stage.executor.spin_once(timeout_sec=0.01)
+    assert stream.seen == []
+    stage.turn(lambda: (stream.made.drain(), len(stream.seen) == 5)[1], 'five messages')
+    assert stream.seen == [1, 2, 3, 4, 5]
+
+
+def test_a_polled_subscription_follows_what_is_offered_and_closes(stage: Any) -> None:
+    stream = stage.subscriber(polled=True)
+    out = stage.publisher(RELIABLE)
+    stage.turn(lambda: reliability(stream) == 'reliable', 'a reliable subscription')
+    stage.turn(out.get_subscription_count, 'a subscription')
+    out.publish(numbered(1))
+    stage.turn(lambda: (stream.made.drain(), stream.seen)[1], 'a message')
+    stream.made.close()
+    stage.turn(lambda: not out.get_subscription_count(), 'no subscription')
 
 
 def test_nothing_comes_after_closing(stage: Any) -> None:
