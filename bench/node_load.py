@@ -35,6 +35,7 @@ CAMERAS = {'640x480 at 30 Hz': (640, 480, 30.0), '1280x720 at 15 Hz': (1280, 720
 RELIABILITIES = ('reliable', 'best_effort')
 SETTLING = 3.0  # s at the beginning that do not count towards processor time
 MAPPED = 'VmRSS'
+MEMORY_RUN = '640x480 at 30 Hz, reliable, ours'
 
 
 class _Quoting(yaml.SafeDumper):
@@ -167,13 +168,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--seconds', type=float, default=30.0, help='of each run')
-    parser.add_argument('--minutes', type=float, help='the same in minutes, for the memory')
+    parser.add_argument('--minutes', type=float,
+                        help='of one run of the node at 640x480, reliable: how its memory grows')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--only', default='', help='runs whose name has this in it; writes nothing')
     parser.add_argument('--no-profile', action='store_true',
                         help='publish with the default shared memory; writes nothing')
     arguments = parser.parse_args()
     seconds = 60 * arguments.minutes if arguments.minutes else arguments.seconds
+    only = arguments.only or (MEMORY_RUN if arguments.minutes else '')
     facts = machine()
     for name in PROFILES:  # the user's own would be measured, not ours
         os.environ.pop(name, None)
@@ -185,7 +188,7 @@ def main() -> None:
             for reliability in RELIABILITIES:
                 for construction in ('ours', 'usual'):
                     label = f'{size}, {reliability}, {construction}'
-                    if arguments.only in label:
+                    if only in label:
                         row = run(construction, camera, reliability, seconds,
                                   not arguments.no_profile)
                         runs.setdefault(label, []).append(row)
