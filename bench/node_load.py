@@ -35,7 +35,7 @@ CAMERAS = {'640x480 at 30 Hz': (640, 480, 30.0), '1280x720 at 15 Hz': (1280, 720
 RELIABILITIES = ('reliable', 'best_effort')
 SETTLING = 3.0  # s at the beginning that do not count towards processor time
 MAPPED = 'VmRSS'
-MEMORY_RUN = '640x480 at 30 Hz, reliable, ours'
+MEMORY_RUN = f'{next(iter(CAMERAS))}, {RELIABILITIES[0]}, ours'
 
 
 class _Quoting(yaml.SafeDumper):

@@ -27,8 +27,8 @@ ADAPT_PERIOD = 0.2
 """Time between two looks at what the publishers offer, s."""
 POLLED_RATE = 200.0
 """Sensors that are faster are read before each message of another and every ``POLL_PERIOD``, Hz."""
-POLL_PERIOD = 0.02
-"""Longest time a message of a polled sensor waits, s."""
+POLL_PERIOD = 0.005
+"""Longest time a message of a polled sensor waits, s: less than what counts as late."""
 
 
 class SensorIntake:
@@ -60,7 +60,7 @@ class SensorIntake:
         self.listeners: list[Callable[[str, float, bool], None]] = []
         self.missed = 0
         self._matcher: Any = None
-        self._draining: tuple[int, dict[str, Entry]] | None = None
+        self._waiting: list[tuple[str, Any]] = []  # of polled sensors, in order of arrival
         self._classes = {name: message_class(spec.type) for name, spec in self._specs.items()}
         matched = [name for name in self._specs if name in sync.sensors]
         if sync.policy != 'approximate_time' or len(matched) < 2:
@@ -83,15 +83,14 @@ class SensorIntake:
                 and self._robot.trigger not in ('timer', name))
 
     def _adapt(self) -> None:
-        with self._condition:  # nobody drains what is being replaced
-            for subscriber in self._subscribers.values():
-                subscriber.adapt()
+        for subscriber in self._subscribers.values():
+            subscriber.adapt()
 
     def _connect(self, matched: list[str], sync: SyncOptions) -> None:
         for name, subscriber in self._subscribers.items():
             if name not in matched:
                 subscriber.registerCallback(
-                    self._accept_polled if subscriber.polled else self.accept, name)
+                    self._keep if subscriber.polled else self.accept, name)
         if matched:
             rates = [self._robot.sensors[name].rate for name in matched]
             self._matcher = make_synchronizer(
@@ -132,20 +131,18 @@ class SensorIntake:
         self._plan(*self._intake.time(now))
         return now
 
+    def _keep(self, message: Any, name: str) -> None:
+        self._waiting.append((name, message))
+
     def _drain(self, now: int) -> list[tuple[str, Entry]]:
         """Take what waits for a poll; the newest entry of each of these sensors."""
-        self._draining = (now, {})
         for subscriber in self._polled:
             subscriber.drain()
-        fresh, self._draining = self._draining[1], None
+        waiting, self._waiting = self._waiting, []
+        fresh: dict[str, Entry] = {}
+        for name, message in waiting:
+            fresh.update(self._take(message, name, now))
         return list(fresh.items())
-
-    def _accept_polled(self, message: Any, name: str) -> None:
-        if self._draining is None:  # what was left in a subscription that is replaced
-            self.accept(message, name)
-            return
-        now, fresh = self._draining
-        fresh.update(self._take(message, name, now))
 
     def _take(self, message: Any, name: str, now: int) -> list[tuple[str, Entry]]:
         """Convert and store one message; the entry with its sensor's name, if it is any good."""

@@ -53,11 +53,12 @@ class PolicySession:
         self.robot, self._options, self.policy = robot, options, policy
         self.gate = SafetyGate(robot, options.safety.config())
         self.statistics = TickStatistics()
-        self.intake = SensorIntake(node, robot, options.sync, self._now)
         # Not a lifecycle publisher: those fall silent before the last zeros have left.
         self._commands: Publisher = self._node.create_publisher(
             COMMAND_TYPES[robot.command.kind], robot.command.topic, COMMAND_QOS)
         self._insight: Publisher = self._node.create_publisher(String, '~/introspection', 10)
+        # Last: it has timers, which nobody would end if anything failed behind it.
+        self.intake = SensorIntake(node, robot, options.sync, self._now)
         self._output: CommandOutput | None = None
         self._inference: InferenceThread | None = None
 

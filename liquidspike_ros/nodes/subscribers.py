@@ -64,9 +64,8 @@ class Subscriber(SimpleFilter):  # type: ignore[misc]  # one of two base classes
         kind: Message class.
         spec: Topic, rate and whether the reliability is fixed.
         raw: Whether callbacks get the serialised bytes.
-        polled: Whether messages wait for ``drain`` instead of waking the executor one by one, which
-            at 1 kHz takes a third of a core. The queue holds ``QUEUE_SECONDS``: drain more often,
-            and never while ``adapt`` runs.
+        polled: Whether messages wait for ``drain`` instead of waking the executor one by one. The
+            queue holds ``QUEUE_SECONDS``: drain more often, from the thread that calls ``adapt``.
     """
 
     def __init__(self, node: Node, kind: type, spec: SensorSpec, *, raw: bool = False,
@@ -107,6 +106,8 @@ class Subscriber(SimpleFilter):  # type: ignore[misc]  # one of two base classes
 
     def drain(self) -> None:
         """Pass on what waits, up to a queue full."""
+        if self._closed:
+            return
         with self.sub.handle:
             for _ in range(self.qos.depth):  # a flood must not hold it up
                 taken = self.sub.handle.take_message(self._kind, True)

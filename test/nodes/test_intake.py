@@ -13,11 +13,13 @@ from dds_harness import FakeRobot, ROBOT_FILE
 import pytest
 import rclpy
 from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Imu
 
-from liquidspike_ros.nodes.intake import SensorIntake
+from liquidspike_ros.control.sensor_watch import LATE_SECONDS
+from liquidspike_ros.nodes.intake import POLL_PERIOD, SensorIntake
 from liquidspike_ros.nodes.offered_qos import qos_text
 from liquidspike_ros.nodes.options import SyncOptions
 from liquidspike_ros.robot import load_robot
@@ -171,39 +173,70 @@ def test_the_chosen_qos_can_be_asked_for(bench: Any) -> None:
     assert bench.intake.requested('imu').depth == 40
 
 
-def test_a_fast_sensor_is_read_before_the_frame_that_makes_the_tick() -> None:
+@pytest.fixture
+def fast(bench: Any) -> Iterator[Any]:
+    """An intake whose IMU is polled: ``queue`` is what waits in its subscription."""
     robot = load_robot(ROBOT_FILE)
-    fast = dataclasses.replace(robot, imu=dataclasses.replace(robot.imu, rate=1000.0))
+    robot = dataclasses.replace(robot, imu=dataclasses.replace(robot.imu, rate=1000.0))
+    intake = SensorIntake(bench.node, robot, SyncOptions(), lambda: bench.clock.now)
+    imu, queue = intake._subscribers['imu'], []
+
+    def drain() -> None:
+        while queue:
+            imu.signalMessage(queue.pop(0))
+
+    imu.drain = drain
+    heard: list[tuple[str, float]] = []
+    intake.listeners.append(lambda name, age, frozen: heard.append((name, age)))
+    yield SimpleNamespace(intake=intake, imu=imu, queue=queue, heard=heard, clock=bench.clock,
+                          maker=bench.maker)
+    intake.close()
+
+
+def test_a_fast_sensor_is_read_before_the_frame_that_makes_the_tick(fast: Any) -> None:
+    fast.intake.accept(fast.maker._lidar(fast.clock.now), 'lidar')
+    fast.clock.now += 60 * MS
+    fast.queue.append(fast.maker._imu(fast.clock.now))
+    fast.intake.accept(fast.maker._camera(fast.clock.now), 'camera')
+    assert fast.intake.wait(0.0).present['imu']
+    assert [name for name, _ in fast.heard] == ['lidar', 'imu', 'camera']
+
+
+def test_what_a_replaced_subscription_held_goes_before_what_came_later(fast: Any) -> None:
+    now = fast.clock.now
+    fast.imu.signalMessage(fast.maker._imu(now - 20 * MS))  # as adapt does when it leaves
+    fast.queue.append(fast.maker._imu(now - 10 * MS))
+    fast.intake.accept(fast.maker._lidar(now), 'lidar')
+    assert fast.intake.health()['imu'].accepted == 2
+    assert fast.heard[0] == ('imu', pytest.approx(0.01))
+
+
+def test_a_fast_sensor_on_its_own_is_read_by_the_timer() -> None:
+    robot = load_robot(ROBOT_FILE)
+    robot = dataclasses.replace(robot, imu=dataclasses.replace(robot.imu, rate=1000.0))
     context = Context()
     rclpy.init(args=[], context=context, domain_id=1 + os.getpid() % 100)
     node = Node('intake', context=context, enable_rosout=False)
-    clock = SimpleNamespace(now=10**12)
-    intake = SensorIntake(node, fast, SyncOptions(), lambda: clock.now)
-    heard: list[str] = []
-    intake.listeners.append(lambda name, age, frozen: heard.append(name))
-    maker = FakeRobot(node)
-    out = node.create_publisher(Imu, fast.imu.topic, 10)
+    intake = SensorIntake(node, robot, SyncOptions(), lambda: 10**12)
+    out = node.create_publisher(Imu, robot.imu.topic, 10)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
     try:
         end = time.monotonic() + 30
-        while not out.get_subscription_count():
-            assert time.monotonic() < end, 'waited in vain for a subscription'
-            time.sleep(0.01)
-        for _ in range(5):
-            out.publish(maker._imu(clock.now))
         while intake.health()['imu'].accepted < 5:
             assert time.monotonic() < end, 'waited in vain for what was sent'
-            intake.accept(maker._lidar(clock.now), 'lidar')
-            time.sleep(0.01)
-        clock.now += 60 * MS
-        intake.accept(maker._camera(clock.now), 'camera')
-        seen = intake.wait(0.0)
-        assert seen is not None
-        assert seen.present['imu']
-        assert 'imu' in heard
+            if out.get_subscription_count():
+                out.publish(Imu())
+            executor.spin_once(timeout_sec=0.01)
     finally:
         intake.close()
+        executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown(context=context)
+
+
+def test_a_poll_comes_before_a_sample_counts_as_late() -> None:
+    assert POLL_PERIOD <= LATE_SECONDS / 2
 
 
 @pytest.mark.parametrize(('rate', 'trigger', 'polled'), [

@@ -217,6 +217,7 @@ def test_a_polled_subscription_follows_what_is_offered_and_closes(stage: Any) ->
     stage.turn(lambda: (stream.made.drain(), stream.seen)[1], 'a message')
     stream.made.close()
     stage.turn(lambda: not out.get_subscription_count(), 'no subscription')
+    stream.made.drain()
 
 
 def test_nothing_comes_after_closing(stage: Any) -> None:
