@@ -23,6 +23,7 @@ import torch
 
 NEEDED = ('triton', 'snntorch', 'ncps', 'safetensors', 'pytest', 'hypothesis')
 TICKS, BATCH, UNITS = 32, 64, 65536
+FLUSH = 1 << 30  # bytes; written before a call, it empties the caches and hides the launches
 
 
 def missing() -> list[str]:
@@ -47,7 +48,7 @@ def describe() -> dict[str, Any]:
 def run_tests() -> dict[str, Any]:
     """Run the tests marked ``gpu`` of all folders that can be imported here."""
     folders = ['test/core', 'test/control']
-    if find_spec('rclpy'):
+    if find_spec('rclpy') and find_spec('diagnostic_msgs'):
         folders.append('test/nodes')
     else:
         print('no rclpy here: the gpu tests of test/nodes are left out')
@@ -59,8 +60,14 @@ def run_tests() -> dict[str, Any]:
             'summary': result.stdout.strip().splitlines()[-1:]}
 
 
-def timed(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, float]]:
-    """Median and best time of every case, in ms, by device events; cases take turns."""
+def timed(cases: Mapping[str, Callable[[], object]], rounds: int, busy: bool = False
+          ) -> dict[str, dict[str, float]]:
+    """Median and best time of every case, in ms, by device events; cases take turns.
+
+    An idle device waits for the host between launches. With ``busy`` it has other work until the
+    host is done, as in the middle of a training step, and what is measured is its own time.
+    """
+    other = torch.empty(FLUSH if busy else 0, dtype=torch.uint8, device='cuda')
     for call in cases.values():
         for _ in range(3):
             call()
@@ -69,6 +76,8 @@ def timed(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, d
     for _ in range(rounds):
         for name, call in cases.items():
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            for _ in range(4):
+                other.zero_()
             begin.record()
             call()
             end.record()
@@ -172,7 +181,8 @@ def sweep(rounds: int) -> dict[str, dict[str, float]]:
     cases = sequence_cases(torch.float16, stock=False)
     for sizes in product((128, 256, 512, 1024), (2, 4, 8), (4, 8, 16)):
         triton_lif.LARGE, triton_lif.WARPS, triton_lif.CHUNK = sizes
-        rows['{} neurons, {} warps, {} steps'.format(*sizes)] = timed(cases, rounds)['triton']
+        name = '{} neurons, {} warps, {} steps'.format(*sizes)
+        rows[name] = timed(cases, rounds, busy=True)['triton']
     triton_lif.LARGE, triton_lif.WARPS, triton_lif.CHUNK = before
     best = min(rows, key=lambda name: rows[name]['median_ms'])
     print_table('float16 by size of the tiles', rows, best)
@@ -185,9 +195,11 @@ def measure(rounds: int) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for dtype in (torch.float16, torch.float32):
         name = str(dtype).removeprefix('torch.')
-        rows = timed(sequence_cases(dtype), rounds)
-        print_table(f'{name}, T={TICKS}, N={BATCH}x{UNITS}, forward + backward', rows, 'copy')
-        results[f'lif_{name}'] = rows
+        title = f'{name}, T={TICKS}, N={BATCH}x{UNITS}, forward + backward'
+        for key, busy in (('lif', True), ('lif_idle', False)):
+            rows = timed(sequence_cases(dtype), rounds, busy)
+            print_table(f'{title}, device {"busy" if busy else "idle"} before', rows, 'copy')
+            results[f'{key}_{name}'] = rows
         torch.cuda.empty_cache()
     results['rates_batch_1'] = timed(rate_cases(), 10 * rounds)
     print_table('spike rates, batch 1, 4x128, 32 steps', results['rates_batch_1'], 'plain')
@@ -230,7 +242,7 @@ def main() -> int:
     results |= measure(arguments.rounds)
     if arguments.sweep:
         results['sweep'] = sweep(max(arguments.rounds // 3, 5))
-    quiet = ('--no-write',) if arguments.no_write else ()
+    quiet = ('--gpu-only', *(['--no-write'] if arguments.no_write else []))
     results['policy_runtime'] = run_script('policy_runtime.py', *quiet)
     if not arguments.no_write:
         slug = re.sub(r'\W+', '_', results['machine']['gpu']).strip('_').lower()

@@ -150,7 +150,7 @@ def on_gpu(model: nn.Module, robot: RobotSpec, rounds: int, device: str = 'cuda'
     spent: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, call in cases.items():
-            for k in range(6):
+            for k in range(4):
                 begin = time.perf_counter()
                 call()  # waits for the device: the action is on the host
                 if k:
@@ -177,19 +177,20 @@ def main() -> None:
     parser.add_argument('--threads', type=int, default=1, help='as policy_node has it')
     parser.add_argument('--rounds', type=int, default=40)
     parser.add_argument('--compile', action='store_true', help='torch.compile too: minutes')
+    parser.add_argument('--gpu-only', action='store_true', help='leave out the CPU (minutes)')
     parser.add_argument('--no-write', action='store_true', help='only print')
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     print(machine())
     rows, gpu_rows = {}, {}
-    for name, (model, robot) in policies().items():
+    for name, (model, robot) in () if arguments.gpu_only else policies().items():
         print(f'\n{name}, CPU')
         rows[name] = on_cpu(model, robot, arguments.rounds, arguments.compile)
         print_rows(rows[name], 'eager')
         print('actions apart: ' + ', '.join(
             f'{case} {row["action_apart"]:.1g}' for case, row in rows[name].items()))
-    if not arguments.no_write:
+    if rows and not arguments.no_write:
         write('policy_runtime', rows)
     if not torch.cuda.is_available():
         print('\nno GPU: captured step not measured')
@@ -198,7 +199,7 @@ def main() -> None:
         if robot != default_robot():
             continue
         print(f'\n{name}, {torch.cuda.get_device_name()}')
-        gpu_rows[name] = on_gpu(model, robot, 10 * arguments.rounds)
+        gpu_rows[name] = on_gpu(model, robot, 4 * arguments.rounds)
         print_gpu(gpu_rows[name])
     if not arguments.no_write:
         write('policy_runtime_gpu', {'device': torch.cuda.get_device_name(), **gpu_rows})

@@ -77,6 +77,19 @@ def test_shapes_go_in_and_come_back_as_the_plain_path_has_them(kernels, shape, w
     assert triton_choice.verdict.off is None
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('units', [16, 128, 256])
+def test_spikes_in_half_precision_do_not_make_right_gradients_look_wrong(kernels, dtype, units):
+    """What falls on parameters in single precision has come through spikes in half of it."""
+    kernels.spoil = lambda out, after: (out.to(dtype), after)
+    current, membrane, beta, threshold = drawn(3, units, wide=(units,))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        assert triton_rates(current.to(dtype), membrane, beta.requires_grad_(), threshold, 3, ATAN)
+        assert triton_sequence(current.to(dtype).transpose(0, 1), membrane, beta, threshold, 1,
+                               ATAN)
+
+
 def test_a_kind_of_call_is_proven_once_and_then_served(kernels):
     arguments = drawn(3, 5)
     expected = leaky_sequence(arguments[0].transpose(0, 1), *arguments[1:], 2, ATAN)
