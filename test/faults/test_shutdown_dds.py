@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.dds, pytest.mark.slow]
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['SIGINT', 'SIGTERM'])
 def test_a_signal_brings_zeros_then_exit_0(
         robot: FakeRobot, start_policy: Any, number: int) -> None:
-    process = start_policy(auto_arm=True)
+    process = start_policy(auto_arm=True, fresh=True)
     wait_for(lambda: len(robot.commands) > 15 and not robot.commands[-1].is_zero, 'driving')
 
     moment = time.monotonic()
@@ -46,7 +46,7 @@ def test_a_watchdog_that_raises_is_a_fault_in_zeros(
     monkeypatch.setenv('PYTHONPATH', f'{tmp_path}:{os.environ.get("PYTHONPATH", "")}')
     monkeypatch.setenv('TEST_BREAK', str(tmp_path / 'now'))
     ear = DiagnosticsEar(node)
-    process = start_policy(auto_arm=True)
+    process = start_policy(auto_arm=True, fresh=True)
     wait_for(lambda: len(robot.commands) > 15 and not robot.commands[-1].is_zero, 'driving')
     (tmp_path / 'now').touch()
     wait_for(lambda: 'FAULT: watchdog: RuntimeError: injected' in process.output, 'a FAULT')

@@ -58,7 +58,7 @@ def copy(checkpoint: Path, tmp_path: Path) -> Path:
 
 
 def test_missing_model_folder(start_policy: Any) -> None:
-    process = start_policy(model='/nowhere/at_all')
+    process = start_policy(model='/nowhere/at_all', fresh=True)
     line = only_error(process.wait(), process.output)
     assert '/nowhere/at_all' in line
     assert 'expected' in line

@@ -7,4 +7,4 @@ import sys
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from dds_fixtures import checkpoint, node, robot, start, start_policy  # noqa: F401
+from dds_fixtures import checkpoint, node, nursery, robot, start, start_policy  # noqa: F401

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dds_harness import FakeRobot, make_checkpoint, Process, ROBOT_FILE, ros_node
+from dds_harness import environment, FakeRobot, make_checkpoint, Process, ROBOT_FILE, ros_node
 import pytest
+from warm_start import Nursery
 
 
 @pytest.fixture(scope='session')
@@ -31,13 +32,21 @@ def robot(node: Any) -> Iterator[FakeRobot]:
     robot.close()
 
 
+@pytest.fixture(scope='session')
+def nursery() -> Iterator[Nursery | None]:
+    """Starts nodes that need not load torch first; None where it cannot."""
+    nursery = Nursery(environment())
+    yield nursery if nursery.usable else None
+    nursery.close()
+
+
 @pytest.fixture
-def start() -> Iterator[Callable[..., Process]]:
-    """Start nodes of ours: start('policy_node', '--ros-args', …)."""
+def start(nursery: Nursery | None) -> Iterator[Callable[..., Process]]:
+    """Start nodes of ours: start('policy_node', '--ros-args', …); ``fresh``: as a user does."""
     running: list[Process] = []
 
-    def make(module: str, *arguments: str) -> Process:
-        running.append(Process(module, *arguments))
+    def make(module: str, *arguments: str, fresh: bool = False) -> Process:
+        running.append(Process(module, *arguments, nursery=None if fresh else nursery))
         return running[-1]
 
     yield make
@@ -49,12 +58,13 @@ def start() -> Iterator[Callable[..., Process]]:
 def start_policy(start: Callable[..., Process], checkpoint: Path) -> Callable[..., Process]:
     """Start the policy node with parameters as keywords (a__b is a.b)."""
 
-    def make(**parameters: Any) -> Process:
+    def make(*, fresh: bool = False, **parameters: Any) -> Process:
         values = {'model': checkpoint, **parameters}
         arguments = []
         for name, value in values.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             arguments += ['-p', f'{name.replace("__", ".")}:={text}']
-        return start('policy_node', '--ros-args', '--params-file', str(ROBOT_FILE), *arguments)
+        return start('policy_node', '--ros-args', '--params-file', str(ROBOT_FILE), *arguments,
+                     fresh=fresh)
 
     return make

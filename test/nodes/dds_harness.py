@@ -29,6 +29,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, Imu, LaserScan
 from std_msgs.msg import Int16MultiArray
 from std_srvs.srv import SetBool
+from warm_start import Forked, Nursery
 
 ROOT = Path(__file__).parents[2]
 ROBOT_FILE = ROOT / 'config' / 'robots' / 'beacon.yaml'
@@ -69,18 +70,32 @@ def wait_for(condition: Callable[[], Any], what: str, timeout: float = PATIENCE)
     raise AssertionError(f'waited {timeout:g} s in vain for {what}')
 
 
-class Process:
-    """A node of ours in its own process; its output is kept."""
+def environment() -> dict[str, str]:
+    """Where nodes of ours find each other and nobody else."""
+    return {
+        **os.environ, 'ROS_DOMAIN_ID': str(DOMAIN), 'OMP_NUM_THREADS': '1',
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'PYTHONUNBUFFERED': '1',
+        'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]),
+    }
 
-    def __init__(self, module: str, *arguments: str) -> None:
-        environment = {
-            **os.environ, 'ROS_DOMAIN_ID': str(DOMAIN), 'OMP_NUM_THREADS': '1',
-            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'PYTHONUNBUFFERED': '1',
-            'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]),
-        }
-        self._popen = subprocess.Popen(
-            [sys.executable, '-m', f'liquidspike_ros.nodes.{module}', *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+class Process:
+    """A node of ours in its own process; its output is kept.
+
+    Args:
+        module: The node.
+        arguments: Its command line.
+        nursery: Starts it; a new interpreter if none.
+    """
+
+    def __init__(self, module: str, *arguments: str, nursery: Nursery | None = None) -> None:
+        self._popen: subprocess.Popen[str] | Forked
+        if nursery is not None:
+            self._popen = nursery.start(module, list(arguments), environment())
+        else:
+            self._popen = subprocess.Popen(
+                [sys.executable, '-m', f'liquidspike_ros.nodes.{module}', *arguments],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment())
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -87,7 +87,7 @@ def test_stamped_commands_and_a_namespace(node: Any, start: Any) -> None:
 
 
 def test_a_bad_parameter_is_one_line(start: Any) -> None:
-    process = start('sim_node', '--ros-args', '-p', 'command_type:=joy')
+    process = start('sim_node', '--ros-args', '-p', 'command_type:=joy', fresh=True)
     assert process.wait() == 1
     (line,) = [line for line in process.lines if 'error' in line]
     assert 'joy' in line

@@ -50,9 +50,10 @@ def bag(tmp_path: Path) -> Path:
     return path
 
 
-def start_training(start: Any, *parameters: str) -> Process:
+def start_training(start: Any, *parameters: str, fresh: bool = False) -> Process:
     arguments = [item for parameter in parameters for item in ('-p', parameter)]
-    return start('train_node', '--ros-args', '--params-file', str(ROBOT_FILE), *arguments)
+    return start('train_node', '--ros-args', '--params-file', str(ROBOT_FILE), *arguments,
+                 fresh=fresh)
 
 
 def test_it_learns_from_a_bag_tells_its_progress_and_leaves_a_checkpoint(
@@ -64,7 +65,7 @@ def test_it_learns_from_a_bag_tells_its_progress_and_leaves_a_checkpoint(
     config = tmp_path / 'train.yaml'
     config.write_text(yaml.safe_dump({'/**': {'ros__parameters': SMALL}}))
     process = start_training(start, f'bags:=[{bag}]', f'output:={tmp_path / "out"}',
-                             f'config_file:={config}')
+                             f'config_file:={config}', fresh=True)
     assert process.wait(120) == 0, process.output
     model, metadata = from_pretrained(tmp_path / 'out')
     assert model.modalities == ('camera', 'sensors', 'lidar', 'audio')
