@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = 'liquidspike_ros'
 NATIVE = Path(PACKAGE, 'core', 'native')
 COMPILER = shutil.which('cc') or shutil.which('gcc')
+in_one_workspace = pytest.mark.xdist_group('workspace')
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason='needs a C compiler')
 
 
@@ -114,6 +115,13 @@ def test_every_marker_is_known_without_the_plugin_it_belongs_to() -> None:
     assert used - builtin - known == set()
 
 
+@pytest.mark.xdist_group('together')
+def test_tests_of_a_group_go_to_one_worker(request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption('loadgroup', False):
+        pytest.skip('not under pytest-xdist')
+    assert request.node.nodeid.endswith('@together')
+
+
 def test_every_executable_leads_to_a_function() -> None:
     entries = [node.value for node in ast.walk(setup_arguments()['entry_points'])
                if isinstance(node, ast.Constant) and ':main' in str(node.value)]
@@ -199,6 +207,7 @@ def native_in_workspace(workspace: Path) -> tuple[str, list[Path]]:
 
 
 @pytest.mark.slow
+@in_one_workspace
 def test_colcon_puts_executables_where_ros2_run_looks(workspace: Path) -> None:
     folder = workspace / 'install' / PACKAGE / 'lib' / PACKAGE
     names = {path.name for path in folder.iterdir()}
@@ -207,6 +216,7 @@ def test_colcon_puts_executables_where_ros2_run_looks(workspace: Path) -> None:
 
 
 @pytest.mark.slow
+@in_one_workspace
 def test_colcon_installs_what_travels_beside_the_code(workspace: Path) -> None:
     share = workspace / 'install' / PACKAGE / 'share'
     assert (share / 'ament_index/resource_index/packages' / PACKAGE).is_file()
@@ -218,6 +228,7 @@ def test_colcon_installs_what_travels_beside_the_code(workspace: Path) -> None:
 
 
 @pytest.mark.slow
+@in_one_workspace
 def test_executables_run_from_the_workspace(workspace: Path) -> None:
     prefix = workspace / 'install' / PACKAGE
     program = prefix / 'lib' / PACKAGE / 'liquidspike'
@@ -238,6 +249,7 @@ def colcon_test(workspace: Path, *files: str) -> tuple[int, str]:
 
 
 @pytest.mark.slow
+@in_one_workspace
 def test_colcon_runs_the_tests_and_says_which_fail(workspace: Path) -> None:
     status, said = colcon_test(workspace, 'test/test_robot.py')
     count = int(re.search(r'Summary: (\d+) tests, 0 errors, 0 failures', said)[1])
@@ -252,6 +264,7 @@ def test_colcon_runs_the_tests_and_says_which_fail(workspace: Path) -> None:
 
 
 @pytest.mark.slow
+@in_one_workspace
 @needs_compiler
 def test_ticks_run_by_the_library_that_colcon_built(workspace: Path) -> None:
     reason, opened = native_in_workspace(workspace)
