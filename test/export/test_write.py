@@ -10,14 +10,26 @@ from pathlib import Path
 import pytest
 import torch
 
-from liquidspike_ros.core.checkpoint import CheckpointError
+from liquidspike_ros.core.checkpoint import CheckpointError, from_pretrained
 from liquidspike_ros.export import check, write
-from liquidspike_ros.export.flat_step import ExportError
+from liquidspike_ros.export.flat_step import ExportError, FlatStep
+from liquidspike_ros.export.formats import trace
 from liquidspike_ros.export.write import export
 
 
 def everything(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob('*'))
+
+
+@pytest.fixture(scope='module')
+def program(checkpoint):
+    return trace(FlatStep(from_pretrained(checkpoint)[0]))
+
+
+@pytest.fixture
+def traced(program, monkeypatch):
+    """Spares a test about files the tracing of the model."""
+    monkeypatch.setattr(write, 'trace', lambda step: program)
 
 
 def test_the_folder_holds_the_artefact_and_its_manifest(checkpoint, tmp_path):
@@ -53,7 +65,8 @@ def test_it_runs_from_the_disk_with_the_manifest_alone(checkpoint, tmp_path):
     assert not torch.equal(*actions)
 
 
-def test_an_export_is_replaced_as_a_whole(checkpoint, tmp_path):
+@pytest.mark.xdist_group('traced')
+def test_an_export_is_replaced_as_a_whole(checkpoint, traced, tmp_path):
     out = tmp_path / 'out'
     export(checkpoint, out, ['pt2'])
     (out / 'step.onnx').write_text('of the export before')
@@ -81,8 +94,9 @@ def test_a_file_is_no_folder(checkpoint, tmp_path):
         export(checkpoint, tmp_path / 'out', ['pt2'])
 
 
+@pytest.mark.xdist_group('traced')
 def test_a_difference_leaves_nothing_and_names_format_entry_and_size(
-    checkpoint, tmp_path, monkeypatch
+    checkpoint, traced, tmp_path, monkeypatch
 ):
     form = write.FORMATS['pt2']
 
@@ -96,8 +110,11 @@ def test_a_difference_leaves_nothing_and_names_format_entry_and_size(
     assert everything(tmp_path) == []
 
 
+@pytest.mark.xdist_group('traced')
 @pytest.mark.parametrize('error', [KeyboardInterrupt(), RuntimeError('no such operator\nmore')])
-def test_what_ends_half_way_leaves_the_old_export(checkpoint, tmp_path, monkeypatch, error):
+def test_what_ends_half_way_leaves_the_old_export(
+    checkpoint, traced, tmp_path, monkeypatch, error
+):
     out = tmp_path / 'out'
     export(checkpoint, out, ['pt2'])
     before = (out / 'export.json').read_bytes()
