@@ -81,6 +81,7 @@ def trained(bags, robot, settings, tmp_path_factory):
     return output, train(bags, output, robot, settings, console=Quiet())
 
 
+@pytest.mark.xdist_group('trained')
 def test_a_learnable_task_is_learnt(trained):
     """The toy drive's pictures say how to turn; held-out drives must come out right."""
     _, result = trained
@@ -93,6 +94,7 @@ def test_a_learnable_task_is_learnt(trained):
     assert result.best == min(row['validation_loss'] for row in result.history)
 
 
+@pytest.mark.xdist_group('trained')
 def test_checkpoint_reproduces_the_best_validation(trained, bags, robot, settings, tmp_path):
     output, result = trained
     model, metadata = from_pretrained(output)
@@ -122,6 +124,7 @@ def test_same_seed_same_weights(bags, robot, settings, tmp_path):
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
+@pytest.mark.xdist_group('trained')
 def test_resume_goes_on_where_it_stood(trained, bags, robot, settings, tmp_path):
     output, first = trained
     shutil.copytree(output, tmp_path / 'model')
