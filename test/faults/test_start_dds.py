@@ -16,7 +16,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
-from liquidspike_ros.nodes import policy_node
+from liquidspike_ros.nodes import policy_node, policy_report
 
 pytestmark = [pytest.mark.dds, pytest.mark.slow]
 
@@ -28,6 +28,7 @@ def refuse(checkpoint: Path, capfd: pytest.CaptureFixture[str],
 
     monkeypatch.setenv('ROS_DOMAIN_ID', str(DOMAIN))
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    monkeypatch.setattr(policy_report, 'LISTENING', 0.1)  # nobody does
 
     def run(**parameters: Any) -> str:
         arguments = ['policy_node', '--ros-args', '--params-file', str(ROBOT_FILE)]
