@@ -20,8 +20,12 @@ from .policy_session import PolicySession
 
 REPEATS, REPEAT_PERIOD = 5, 0.1
 """How often, and at what distance (s), a node that cannot start says so."""
-LISTENING = 2.0
-"""How long a node that cannot start looks for somebody who reads its diagnostics, s."""
+LISTENING = 4.0
+"""How long a node that cannot start looks for somebody who reads its diagnostics, s.
+
+Two participants that miss each other's first announcements find each other at the next ones, which
+Fast DDS sends every 3 s.
+"""
 
 
 class SensorRates:
