@@ -13,7 +13,9 @@ from liquidspike_ros.control.deployment import (
 )
 from liquidspike_ros.control.eager_step import EagerStep
 from liquidspike_ros.control.rehearsal import compare, rehearsal
+from liquidspike_ros.core import native
 from liquidspike_ros.core.modality_preprocessing import VisionPreprocessor
+from liquidspike_ros.core.modality_preprocessing.in_c import InC
 
 CPU = torch.device('cpu')
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -60,7 +62,8 @@ def test_a_folded_policy_acts_the_same_and_the_callers_stays_as_it_was(make_poli
 def test_trunks_without_batch_norm_keep_their_values_in_another_layout(make_policy):
     model = make_policy(camera_architecture='efficient')
     deployed = deployed_copy(model, CPU)
-    weights = deployed.state_dict()
+    weights = {name.replace('.module.', '.'): value
+               for name, value in deployed.state_dict().items()}
     assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
     for convolution in deployed.modules():
         if isinstance(convolution, nn.Conv2d):
@@ -105,3 +108,16 @@ def test_kept_weights_give_the_same_actions_and_are_made_once(make_policy, small
                 value.zero_()
         steppers[1].reset()
         assert (steppers[1].step(drive[0])[0] == before).all()
+
+
+@pytest.mark.skipif(native.kernels() is None, reason=native.reason())
+def test_preprocessors_run_in_c_and_give_the_same(make_policy, small_robot):
+    model = make_policy()
+    deployed = deployed_copy(model, CPU)
+    taken = [name for name, module in deployed.named_modules() if isinstance(module, InC)]
+    assert [name.rpartition('.')[2] for name in taken] == ['camera', 'sensors', 'lidar', 'audio']
+    assert not any(isinstance(module, InC) for module in model.modules())
+    with torch.inference_mode():
+        gap = compare(EagerStep(model, small_robot, CPU), EagerStep(deployed, small_robot, CPU),
+                      rehearsal(small_robot))
+    assert gap.action < 1e-5

@@ -11,10 +11,10 @@ from operator import itemgetter
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from ..native import kernels, structures, takes
-from .native_weights import is_plain, memory_units, NotPlain, Pointers
+from ..native.memory import is_plain, is_watched, NotPlain
+from .native_weights import memory_units, Pointers
 from .one_tick import Tick, Ticked
 from .state import State
 from .tick_weights import EarlyWeights, EncoderWeights, TickWeights
@@ -167,8 +167,7 @@ def _addresses(
 
     Also if somebody records the operator calls, and would miss what is done without any.
     """
-    if (len(values) != len(shapes) or torch.jit.is_tracing()
-            or _get_current_dispatch_mode() is not None):
+    if len(values) != len(shapes) or is_watched():
         return None
     found: list[int | None] = []
     for value, shape in zip(values, shapes, strict=True):

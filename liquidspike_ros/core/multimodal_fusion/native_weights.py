@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import nn, Tensor
 
 from ..native import structures
+from ..native.memory import FEW, Kept, NotPlain
 from ..products import Affine
 from .tick_weights import (
     AttentionWeights,
@@ -15,46 +15,14 @@ from .tick_weights import (
     LiquidWeights,
 )
 
-FEW = 16  # outputs: fewer than that are computed one by one instead of side by side
 
-
-class NotPlain(Exception):
-    """The weights are not what the C code can read."""
-
-
-def is_plain(value: Tensor, dtype: torch.dtype = torch.float32) -> bool:
-    """Whether the numbers stand in the memory of the CPU as they are."""
-    # Other kinds of tensors have no memory, or somebody watches them; with the negative bit of a
-    # conjugate's imaginary part, the memory holds other signs.
-    return (type(value) in _PLAIN and value.dtype is dtype and value.is_cpu
-            and not value.is_neg())
-
-
-_PLAIN = (Tensor, nn.Parameter)
-
-
-class Pointers:
+class Pointers(Kept):
     """Makes structures of weights, and keeps alive what they point to.
 
     The C code knows no other sizes than those of the weights themselves, so all of them have to
     fit each other. Every method raises ``NotPlain`` where they do not: torch then says what is
     wrong, or spreads what is smaller.
     """
-
-    def __init__(self) -> None:
-        self._kept: list[Tensor] = []
-
-    def to(
-        self, value: Tensor | None, *shape: int, dtype: torch.dtype = torch.float32
-    ) -> int | None:
-        """Where the numbers stand, one after the other; None for None."""
-        if value is None:
-            return None
-        if value.shape != shape or not is_plain(value, dtype):
-            raise NotPlain
-        value = value.detach().contiguous()
-        self._kept.append(value)
-        return value.data_ptr()
 
     def affine(
         self, w: Affine, layers: int, inputs: int, outputs: int | None = None

@@ -19,17 +19,23 @@ X86 = ('x86_64', 'AMD64')
 
 
 class Library(NamedTuple):
-    """The functions of ``tick.c``; each returns 0 unless memory ran out.
+    """The functions of ``tick.c`` and ``senses.c``; each returns 0 unless memory ran out.
 
     Attributes:
         variant: What it was built for: ``'avx512'``, ``'avx2'`` or ``'plain'``.
         tick: Late, hybrid or hierarchical fusion.
         early_tick: Early fusion.
+        image: A picture to features.
+        window: A window of scalar sensors, or a scan, to features.
+        sound: Sound to features.
     """
 
     variant: str
     tick: Any
     early_tick: Any
+    image: Any
+    window: Any
+    sound: Any
 
 
 def variant_for(capability: str, machine: str) -> str | None:
@@ -84,10 +90,15 @@ def _opened(path: Path, variant: str) -> Library:
             or not _is_of_these_sources(opened.liquidspike_sources())):
         raise OSError('was built for another version of the package; install again')
 
-    def function(name: str, results: int) -> Any:
+    def function(name: str, *arguments: Any) -> Any:
         found = getattr(opened, f'liquidspike_{name}')
-        found.argtypes = [*[pointer] * 4, number, count, *[pointer] * results]
-        found.restype = ctypes.c_int
+        found.argtypes, found.restype = arguments, ctypes.c_int
         return found
 
-    return Library(variant, function('tick', 5), function('early_tick', 4))
+    given = [*[pointer] * 4, number, count]
+    return Library(
+        variant, function('tick', *given, *[pointer] * 5),
+        function('early_tick', *given, *[pointer] * 4),
+        function('image', pointer, pointer, *[count] * 6, pointer),
+        function('window', pointer, pointer, count, count, pointer),
+        function('sound', pointer, pointer, count, count, pointer))

@@ -1,4 +1,4 @@
-"""What the C code takes weights in: the structures of ``stages.h`` and ``tick.c``, by field."""
+"""What the C code takes weights in: its structures, by field."""
 
 from __future__ import annotations
 
@@ -74,7 +74,42 @@ class EarlyTick(ctypes.Structure):
     _fields_: ClassVar[Any] = [('adapters', Adapters), ('shared', Encoders), ('head', Head)]
 
 
+class Convolution(ctypes.Structure):
+    """A convolution over maps that lie channels-last."""
+
+    _fields_: ClassVar[Any] = [
+        ('weight', _Pointer), ('bias', _Pointer), ('inputs', _Count), ('outputs', _Count),
+        ('rows', _Count), ('columns', _Count), ('stride', _Count)]
+
+
+class Image(ctypes.Structure):
+    """A picture to features, by the 'simple' trunk."""
+
+    _fields_: ClassVar[Any] = [
+        ('trunk', Convolution * 3), ('scale', _Pointer), ('shift', _Pointer), ('head', Affine),
+        ('rows', _Count), ('columns', _Count)]
+
+
+class Window(ctypes.Structure):
+    """A window of scalar sensors, or a scan, to features."""
+
+    _fields_: ClassVar[Any] = [
+        ('first', Convolution), ('last', Convolution), ('head', Affine), ('positions', _Count),
+        ('circular', _Int), ('scan', _Int)]
+
+
+class Sound(ctypes.Structure):
+    """Sound to features."""
+
+    _fields_: ClassVar[Any] = [
+        ('convolution', Convolution), ('input', Affine), ('recurrent', Affine), ('lags', Affine),
+        ('head', Affine), ('window', _Pointer), ('turns', _Pointer), ('mel', _Pointer),
+        ('bands', _Pointer), ('channels', _Count), ('mels', _Count), ('size', _Count),
+        ('hop', _Count), ('floor', _Float), ('unused', _Int)]
+
+
 def sizes() -> int:
     """One number for the sizes of all of them, as the C code computes it."""
-    kinds = (Affine, Liquid, Encoders, Attention, Head, Core, Adapters, Tick, EarlyTick)
+    kinds = (Affine, Liquid, Encoders, Attention, Head, Core, Adapters, Tick, EarlyTick,
+             Convolution, Image, Window, Sound)
     return sum(10**place * ctypes.sizeof(kind) for place, kind in enumerate(kinds))

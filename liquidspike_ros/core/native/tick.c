@@ -1,10 +1,9 @@
 /* What Python calls: one control tick in one call. Each returns 0, or 1 if memory ran out. */
 #include <stdlib.h>
 
+#include "exports.h"
+#include "senses.h"
 #include "stages.h"
-
-/* The only names that others see, so that none of theirs can stand in for one of ours. */
-#define EXPORTED(type, name) __attribute__((visibility("default"))) type liquidspike_##name
 
 /* As in structures.py, field by field. */
 
@@ -27,7 +26,9 @@ EXPORTED(count, sizes)(void)
 {
     return sizeof(Affine) + 10 * sizeof(Liquid) + 100 * sizeof(Encoders) + 1000 * sizeof(Attention)
            + 10000 * sizeof(Head) + 100000 * sizeof(Core) + 1000000 * sizeof(Adapters)
-           + 10000000 * sizeof(Tick) + 100000000 * sizeof(EarlyTick);
+           + 10000000 * sizeof(Tick) + 100000000 * sizeof(EarlyTick)
+           + 1000000000 * (sizeof(Convolution) + 10 * sizeof(Image) + 100 * sizeof(Window)
+                           + 1000 * sizeof(Sound));
 }
 
 /* And that it was built of the sources as they are, of which setup.py gives the checksum. */

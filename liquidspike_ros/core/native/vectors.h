@@ -59,6 +59,31 @@ static inline float hyperbolic_tangent(float x)
     return square < 0.390625f ? near : far;
 }
 
+/* log(x) of a positive number that is not subnormal: x = 2^n m, sqrt(1/2) <= m < sqrt(2), and a
+ * polynomial for log(m) (Cephes). NaN of infinity, which no spectrum of finite sound has. */
+static inline float logarithm(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t above = bits - 0x3f3504f3u; /* sqrt(1/2) */
+    const float n = (float)((int32_t)above >> 23);
+    bits = (above & 0x007fffffu) + 0x3f3504f3u;
+    float m;
+    memcpy(&m, &bits, sizeof m);
+    m -= 1.0f;
+    const float square = m * m;
+    float p = FMA(7.0376836292e-2f, m, -1.1514610310e-1f);
+    p = FMA(p, m, 1.1676998740e-1f);
+    p = FMA(p, m, -1.2420140846e-1f);
+    p = FMA(p, m, 1.4249322787e-1f);
+    p = FMA(p, m, -1.6668057665e-1f);
+    p = FMA(p, m, 2.0000714765e-1f);
+    p = FMA(p, m, -2.4999993993e-1f);
+    p = FMA(p, m, 3.3333331174e-1f);
+    p = FMA(p * m, square, FMA(n, -2.12194440e-4f, -0.5f * square));
+    return FMA(n, 0.693359375f, m + p) + (x - x);
+}
+
 static inline void all_sigmoid(float *x, count n)
 {
     for (count k = 0; k < n; k++) x[k] = sigmoid(x[k]);

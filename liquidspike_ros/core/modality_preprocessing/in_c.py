@@ -1,0 +1,197 @@
+"""Preprocessors of a deployed policy by the C code of ``native``, one sample at a time.
+
+What it is not for (more rows, other precisions, tensors that are not plain memory, gradients) goes
+to the module that it stands for; values are the same up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import ctypes
+import math
+from typing import Any
+
+import torch
+from torch import nn, Tensor
+
+from ..native import kernels, structures, takes
+from ..native.memory import is_plain, is_watched, Kept
+from .audio import AudioPreprocessor, FLOOR
+from .sensor import LidarPreprocessor, SensorPreprocessor
+from .vision import SimpleTrunk, VisionPreprocessor
+
+WIDE = 8  # outputs of a convolution that are worked on together, as in convolutions.h
+
+
+class InC(nn.Module):
+    """Stands for a preprocessor whose weights nobody changes any more.
+
+    Args:
+        module: The preprocessor, in single precision on the CPU, of a kind that ``in_c`` takes.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self._kept = Kept()
+        self._fits, self._run = _KINDS[type(module)](module, self._kept)
+        self._outputs = int(module.output_dim)  # type: ignore[arg-type]
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """``[B, …]`` -> ``[B, output_dim]``, in C if ``B`` is 1."""
+        if (torch.compiler.is_compiling() or torch.is_grad_enabled()
+                or torch.is_autocast_enabled('cpu') or not is_plain(rows) or is_watched()
+                or not self._fits(rows)):
+            features: Tensor = self.module(rows)
+            return features
+        features = rows.new_empty(1, self._outputs)
+        if self._run(rows, features.data_ptr()):
+            raise MemoryError('no memory for a tick')
+        return features
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return in_c, (self.module,)
+
+
+def in_c(module: nn.Module) -> nn.Module:
+    """``module`` by the C code if that can do what it does, else as it is.
+
+    Args:
+        module: A preprocessor; its weights must not change afterwards.
+    """
+    like = next(module.parameters(), None)
+    if like is None or not takes(like) or type(module) not in _KINDS or not _is_untouched(module):
+        return module
+    if isinstance(module, VisionPreprocessor) and not isinstance(module.backbone, SimpleTrunk):
+        return module
+    if isinstance(module, AudioPreprocessor) and (
+            module.n_fft < 4 or module.n_fft & (module.n_fft - 1)):
+        return module
+    return InC(module)
+
+
+def _is_untouched(module: nn.Module) -> bool:
+    """Whether the module and its parts do what their classes say, on weights that C can read."""
+    return all(type(part) in _PARTS and not part._forward_hooks and not part._forward_pre_hooks
+               for part in module.modules()) and all(
+                   is_plain(weight) for weight in module.parameters())
+
+
+_PARTS = {VisionPreprocessor, SensorPreprocessor, LidarPreprocessor, AudioPreprocessor, SimpleTrunk,
+          nn.Sequential, nn.ModuleList, nn.Conv1d, nn.Conv2d, nn.Linear, nn.GRU, nn.SiLU,
+          nn.AdaptiveAvgPool1d}
+
+Fits = Callable[[Tensor], bool]
+Run = Callable[[Tensor, int], int]
+
+
+def _convolution(layer: nn.Module, kept: Kept) -> structures.Convolution:
+    assert isinstance(layer, (nn.Conv1d, nn.Conv2d))
+    weight = layer.weight.detach()
+    if weight.dim() == 3:
+        weight = weight.unsqueeze(2)
+    outputs, inputs, rows, columns = weight.shape
+    blocks = -(-outputs // WIDE)
+    taps = weight.permute(2, 3, 1, 0).reshape(-1, outputs)
+    spare = blocks * WIDE - outputs
+    taps = nn.functional.pad(taps, (0, spare)).unflatten(1, (blocks, WIDE)).transpose(0, 1)
+    assert layer.bias is not None
+    bias = nn.functional.pad(layer.bias.detach(), (0, spare))
+    return structures.Convolution(
+        kept.to(taps, blocks, rows * columns * inputs, WIDE), kept.to(bias, blocks * WIDE),
+        inputs, outputs, rows, columns, layer.stride[0])
+
+
+def _head(layer: nn.Linear, channels: int, kept: Kept) -> structures.Affine:
+    """A layer on ``[channels, cells]``, for ``[cells, channels]``."""
+    weight = layer.weight.detach().unflatten(1, (channels, -1)).transpose(1, 2).flatten(1)
+    return kept.linear(weight, layer.bias)
+
+
+def _image(module: VisionPreprocessor, kept: Kept) -> tuple[Fits, Run]:
+    library = kernels()
+    assert library is not None
+    convolutions = [part for part in module.backbone.modules() if isinstance(part, nn.Conv2d)]
+    channels, (rows, columns) = module.input_channels, module.grid
+    w = structures.Image(
+        (structures.Convolution * 3)(*(_convolution(layer, kept) for layer in convolutions)),
+        kept.to(module.scale.flatten(), channels), kept.to(module.shift.flatten(), channels),
+        _head(module.head, module.backbone.channels, kept), rows, columns)
+    least = convolutions[0].kernel_size[0] - 2 * int(convolutions[0].padding[0])
+    function = library.image
+
+    def fits(x: Tensor) -> bool:
+        return (x.dim() == 4 and x.shape[:2] == (1, channels) and x.shape[2] >= least
+                and x.shape[3] >= least)
+
+    def run(x: Tensor, features: int) -> int:
+        _, _, height, width = x.shape
+        return int(function(ctypes.byref(w), x.data_ptr(), height, width, *x.stride()[1:],
+                            torch.get_num_threads(), features))
+
+    return fits, run
+
+
+def _window(
+    module: SensorPreprocessor | LidarPreprocessor, kept: Kept
+) -> tuple[Fits, Run]:
+    library = kernels()
+    assert library is not None
+    scan = isinstance(module, LidarPreprocessor)
+    layers = module.convolution if isinstance(module, LidarPreprocessor) else module
+    first, last = (_convolution(layer, kept) for layer in layers.convolutions)
+    positions = int(layers.pool.output_size)  # type: ignore[arg-type]
+    w = structures.Window(first, last, _head(layers.head, last.outputs, kept), positions,
+                          layers.padding_mode == 'circular', scan)
+    channels = 2 if scan else layers.num_sensors
+    beams = module.beams if isinstance(module, LidarPreprocessor) else None
+    function = library.window
+
+    def fits(x: Tensor) -> bool:
+        return (x.dim() == 3 - (x.dim() == 2 and not scan) and x.shape[:2] == (1, channels)
+                and x.numel() > 0 and (beams is None or x.shape[2] == beams))
+
+    def run(x: Tensor, features: int) -> int:
+        x = x.contiguous()
+        return int(function(ctypes.byref(w), x.data_ptr(), x.numel() // channels,
+                            torch.get_num_threads(), features))
+
+    return fits, run
+
+
+def _sound(module: AudioPreprocessor, kept: Kept) -> tuple[Fits, Run]:
+    library = kernels()
+    assert library is not None
+    size, gru = module.n_fft, module.temporal
+    bins, mels = module.mel.shape
+    phases = torch.arange(bins, dtype=torch.float64) * (2 * math.pi / size)
+    heard = module.mel > 0
+    bands = torch.stack([heard.int().argmax(0), bins - heard.flip(0).int().argmax(0)], 1)
+    bands[~heard.any(0)] = 0
+    w = structures.Sound(
+        _convolution(module.convolution, kept),
+        *(kept.linear(*gates) for gates in zip(gru.all_weights[0][:2], gru.all_weights[0][2:],
+                                               strict=True)),
+        kept.linear(module.lags.t(), module.lags.new_zeros(module.lags.shape[1]))
+        if module.pairs else structures.Affine(),
+        kept.linear(module.head.weight, module.head.bias), kept.to(module.window, size),
+        kept.to(torch.stack([phases.cos(), -phases.sin()]).float(), 2, bins),
+        kept.to(module.mel.t(), mels, bins), kept.to(bands, mels, 2, dtype=torch.int64),
+        module.channels, mels, size, module.hop_length, FLOOR)
+    function, channels = library.sound, module.channels
+
+    def fits(x: Tensor) -> bool:
+        return x.numel() > 0 and (x.shape[:-1] == (1, channels) or
+                                  (channels == 1 and x.dim() == 2 and len(x) == 1))
+
+    def run(x: Tensor, features: int) -> int:
+        x = x.contiguous()
+        return int(function(ctypes.byref(w), x.data_ptr(), x.shape[-1], torch.get_num_threads(),
+                            features))
+
+    return fits, run
+
+
+_KINDS: dict[type[nn.Module], Callable[[Any, Kept], tuple[Fits, Run]]] = {
+    VisionPreprocessor: _image, SensorPreprocessor: _window, LidarPreprocessor: _window,
+    AudioPreprocessor: _sound}
