@@ -14,6 +14,8 @@ MARGIN = 0.02
 """The robot is to stand this much before a needed sensor is older than its ``max_age``, s."""
 LATE_PERIODS, LATE_SECONDS = 1.1, 0.01
 """A sample is not late before this many periods and seconds after the last one."""
+SHORTEST_PERIOD = 0.01
+"""Samples that follow each other faster are read several at a time, s."""
 LAG_SHARE = 0.1
 
 
@@ -107,7 +109,8 @@ class SensorWatch:
 
     def _left(self, now: float, sensor: str, braking: float) -> float:
         spec, seen = self._specs[sensor], self._seen[sensor]
-        late = seen.lag + LATE_PERIODS / spec.rate + LATE_SECONDS
+        period = max(1 / spec.rate, SHORTEST_PERIOD)
+        late = seen.lag + LATE_PERIODS * period + LATE_SECONDS
         begin = max(spec.max_age - braking - MARGIN, min(late, spec.max_age))
         return begin - self.age(now, sensor)
 

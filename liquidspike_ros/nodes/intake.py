@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import inspect
 import threading
 from typing import Any
 
@@ -11,6 +12,7 @@ from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
+from ..control.sensor_watch import SHORTEST_PERIOD
 from ..robot import RobotSpec
 from ..sensing.buffers import Entry
 from ..sensing.cdr import READERS
@@ -27,8 +29,17 @@ ADAPT_PERIOD = 0.2
 """Time between two looks at what the publishers offer, s."""
 POLLED_RATE = 200.0
 """Sensors that are faster are read before each message of another and every ``POLL_PERIOD``, Hz."""
-POLL_PERIOD = 0.005
-"""Longest time a message of a polled sensor waits, s: less than what counts as late."""
+POLL_PERIOD = SHORTEST_PERIOD
+"""Longest time a message of a polled sensor waits, s: more would count as late."""
+
+
+def _plain(callback: Callable[[], None]) -> Callable[[], None]:
+    """The same as a callback of which the executor need not work out each time what it takes."""
+    def call() -> None:
+        callback()
+
+    call.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
+    return call
 
 
 class SensorIntake:
@@ -75,7 +86,7 @@ class SensorIntake:
         self._timers = [node.create_timer(ADAPT_PERIOD, self._adapt, clock=steady)]
         self._polled = [each for each in self._subscribers.values() if each.polled]
         if self._polled:
-            self._timers.append(node.create_timer(POLL_PERIOD, self._poll, clock=steady))
+            self._timers.append(node.create_timer(POLL_PERIOD, _plain(self._poll), clock=steady))
 
     def _is_polled(self, name: str, matched: list[str]) -> bool:
         # Ticks of the clock do not wait for a poll: they would miss what came since the last one.
