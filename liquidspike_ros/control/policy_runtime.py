@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ..core.multimodal_fusion import MultiModalFusionNetwork
+from ..core.native.memory import NotPlain
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
 from .action import TickResult
@@ -15,8 +16,9 @@ from .compiled_step import CompiledStep
 from .deployment import deployed_copy
 from .eager_step import EagerStep, Stepper
 from .fitting import check_model, PolicyError
+from .native_step import NativeStep
 from .precision import choose_precision, DTYPES, one_line, PRECISIONS
-from .rehearsal import blank_observation, compare, rehearsal
+from .rehearsal import blank_observation, compare, Gap, rehearsal
 from .static_step import StaticStep
 
 __all__ = ['MODES', 'PolicyError', 'PolicyRuntime', 'TickResult']
@@ -39,9 +41,10 @@ class PolicyRuntime:
             runtime works on a copy, and leaves it as it is.
         robot: The robot that the observations are of.
         device: Where the model and its state live.
-        runtime: ``'eager'``: operator by operator. ``'cudagraph'``: the whole tick captured once
-            and replayed. ``'compile'``: through ``torch.compile``, which takes seconds to minutes
-            in ``warm_up``. ``'auto'``: cudagraph on a CUDA device, else eager.
+        runtime: ``'eager'``: operator by operator, on the CPU in C where there is code for it.
+            ``'cudagraph'``: the whole tick captured once and replayed. ``'compile'``: through
+            ``torch.compile``, which takes seconds to minutes in ``warm_up``. ``'auto'``: cudagraph
+            on a CUDA device, else eager.
         precision: ``'float32'``, ``'bfloat16'``, ``'float16'`` or ``'auto'``; see
             ``choose_precision``. The state is always float32.
 
@@ -124,6 +127,7 @@ class PolicyRuntime:
             # compiled code; see bench/policy_runtime.py.
             wanted = 'cudagraph' if self.device.type == 'cuda' else 'eager'
         if wanted == 'eager':
+            self._stepper = self._in_one_call(eager)
             return
         if wanted == 'cudagraph' and self.device.type != 'cuda':
             self.reason = f'cudagraph: got device {self.device}, expected a CUDA device'
@@ -135,13 +139,24 @@ class PolicyRuntime:
         except Exception as error:  # whatever it is, the robot can still be driven eagerly
             self.reason = f'{wanted}: {one_line(error)}'
         else:
-            if gap.action <= ACTION_TOLERANCE and gap.state <= STATE_TOLERANCE:
+            if _is_same(gap):
                 self._stepper, self.mode = stepper, wanted
             else:
                 self.reason = (f'{wanted}: differs from eager by up to {gap.action:.2g} in actions '
                                f'and {gap.state:.2g} in the state, expected at most '
                                f'{ACTION_TOLERANCE:g} and {STATE_TOLERANCE:g}')
         eager.reset()
+
+    def _in_one_call(self, eager: EagerStep) -> Stepper:
+        """The eager step by one call of the C code, where that can do it and acts the same."""
+        if (self.precision, self.device.type) != ('float32', 'cpu'):
+            return eager
+        try:
+            native = NativeStep(self.model, self.robot)
+        except NotPlain:
+            return eager
+        gap = compare(eager, native, rehearsal(self.robot))
+        return native if _is_same(gap) else eager
 
     @torch.inference_mode()
     def step(self, obs: Observation, introspect: bool = False) -> TickResult:
@@ -160,3 +175,7 @@ class PolicyRuntime:
         if not finite:
             self.reset()
         return TickResult(packed[:-1].astype(np.float64), finite, info)
+
+
+def _is_same(gap: Gap) -> bool:
+    return gap.action <= ACTION_TOLERANCE and gap.state <= STATE_TOLERANCE

@@ -22,16 +22,20 @@ _IMU_SCALE = np.array([[1.0]] * 3 + [[GRAVITY]] * 3, np.float32)
 Array = NDArray[Any]
 
 
+def sensor_scale(name: str, robot: RobotSpec) -> Array | None:
+    """What a sensor's floats are divided by for the model; None for nothing."""
+    if name == 'lidar':
+        return np.array([[robot.lidar.range_max], [1.0]], np.float32)
+    return _IMU_SCALE if name == 'imu' else None
+
+
 def _to_tensor(name: str, value: Array, robot: RobotSpec) -> Tensor:
     """One sensor's array with any leading dimensions, scaled, as its own memory."""
     if name == 'camera':
         # Only seen as [C, H, W]: the trunks work on channels-last memory, which is how it comes.
         return torch.from_numpy(value.copy()).movedim(-1, -3)
-    if name == 'imu':
-        value = value / _IMU_SCALE
-    elif name == 'lidar':
-        value = value / np.array([[robot.lidar.range_max], [1.0]], np.float32)
-    return torch.from_numpy(np.array(value, np.float32))
+    scale = sensor_scale(name, robot)
+    return torch.from_numpy(np.array(value if scale is None else value / scale, np.float32))
 
 
 def values_to_tensors(values: Mapping[str, Array], robot: RobotSpec, *,

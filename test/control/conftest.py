@@ -25,6 +25,6 @@ def make_policy(small_robot):
         sizes = {'fusion_dim': 16, 'encoder_dim': 16, 'liquid_units': 8, 'spiking_units': 8,
                  'num_spike_steps': 4, 'camera_architecture': 'simple'}
         return RobotMultiSensorModel(
-            **robot_model_config(small_robot), **(sizes | changes)).eval()
+            **(robot_model_config(small_robot) | sizes | changes)).eval()
 
     return make

@@ -28,13 +28,16 @@ class InC(nn.Module):
 
     Args:
         module: The preprocessor, in single precision on the CPU, of a kind that ``in_c`` takes.
+
+    Attributes:
+        structure: The weights as the C code takes them.
     """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
         self._kept = Kept()
-        self._fits, self._run = _KINDS[type(module)](module, self._kept)
+        self.structure, self._fits, self._run = _KINDS[type(module)](module, self._kept)
         self._outputs = int(module.output_dim)  # type: ignore[arg-type]
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -48,6 +51,10 @@ class InC(nn.Module):
         if self._run(rows, features.data_ptr()):
             raise MemoryError('no memory for a tick')
         return features
+
+    def fits(self, rows: Tensor) -> bool:
+        """Whether C can make features of a sample of this shape."""
+        return self._fits(rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return in_c, (self.module,)
@@ -108,7 +115,7 @@ def _head(layer: nn.Linear, channels: int, kept: Kept) -> structures.Affine:
     return kept.linear(weight, layer.bias)
 
 
-def _image(module: VisionPreprocessor, kept: Kept) -> tuple[Fits, Run]:
+def _image(module: VisionPreprocessor, kept: Kept) -> tuple[ctypes.Structure, Fits, Run]:
     library = kernels()
     assert library is not None
     convolutions = [part for part in module.backbone.modules() if isinstance(part, nn.Conv2d)]
@@ -129,12 +136,12 @@ def _image(module: VisionPreprocessor, kept: Kept) -> tuple[Fits, Run]:
         return int(function(ctypes.byref(w), x.data_ptr(), height, width, *x.stride()[1:],
                             torch.get_num_threads(), features))
 
-    return fits, run
+    return w, fits, run
 
 
 def _window(
     module: SensorPreprocessor | LidarPreprocessor, kept: Kept
-) -> tuple[Fits, Run]:
+) -> tuple[ctypes.Structure, Fits, Run]:
     library = kernels()
     assert library is not None
     scan = isinstance(module, LidarPreprocessor)
@@ -156,10 +163,10 @@ def _window(
         return int(function(ctypes.byref(w), x.data_ptr(), x.numel() // channels,
                             torch.get_num_threads(), features))
 
-    return fits, run
+    return w, fits, run
 
 
-def _sound(module: AudioPreprocessor, kept: Kept) -> tuple[Fits, Run]:
+def _sound(module: AudioPreprocessor, kept: Kept) -> tuple[ctypes.Structure, Fits, Run]:
     library = kernels()
     assert library is not None
     size, gru = module.n_fft, module.temporal
@@ -189,9 +196,9 @@ def _sound(module: AudioPreprocessor, kept: Kept) -> tuple[Fits, Run]:
         return int(function(ctypes.byref(w), x.data_ptr(), x.shape[-1], torch.get_num_threads(),
                             features))
 
-    return fits, run
+    return w, fits, run
 
 
-_KINDS: dict[type[nn.Module], Callable[[Any, Kept], tuple[Fits, Run]]] = {
+_KINDS: dict[type[nn.Module], Callable[[Any, Kept], tuple[ctypes.Structure, Fits, Run]]] = {
     VisionPreprocessor: _image, SensorPreprocessor: _window, LidarPreprocessor: _window,
     AudioPreprocessor: _sound}

@@ -23,6 +23,11 @@ from .tick_weights import EarlyWeights, EncoderWeights, TickWeights
 class NativeTick:
     """Late, hybrid or hierarchical fusion, as the weights have it.
 
+    Attributes:
+        structure: The weights as the C code takes them.
+        usual: Where the shares [M] stand if everything is there.
+        state_sizes: Units of the state, in the order in which the C code has it.
+
     Raises:
         NotPlain: The weights are not for the C code.
     """
@@ -38,16 +43,16 @@ class NativeTick:
         self._pointers = to = Pointers()
         self._levels = (structures.Attention * len(w.levels))(
             *(to.attention(level, cells, width) for level in w.levels))
-        self._w = structures.Tick(
+        self.structure = structures.Tick(
             to.encoders(w.encoders, cells, inputs),
             structures.Core() if w.core is None else to.core(w.core, width),
             structures.Head() if w.votes is None else
             to.head(w.votes.first, w.votes.last, cells, units, outputs),
             ctypes.addressof(self._levels), len(w.levels))
-        self._address, self._shares = ctypes.addressof(self._w), to.to(w.shares, cells, 1, 1)
-        self._state_sizes = [neurons] * cells + [units] * cells + [self._memory]
-        self._shapes = [(1, size) for size in [inputs] * cells + self._state_sizes]
-        self._total, self._cells = sum(self._state_sizes), cells
+        self._address, self.usual = ctypes.addressof(self.structure), to.to(w.shares, cells, 1, 1)
+        self.state_sizes = [neurons] * cells + [units] * cells + [self._memory]
+        self._shapes = [(1, size) for size in [inputs] * cells + self.state_sizes]
+        self._total, self._cells = sum(self.state_sizes), cells
         self._given = ctypes.c_void_p * len(self._shapes)
         self._outputs, self._tokens = (1, outputs), (cells, 1, width)
         self._rates = (cells, 1, neurons)
@@ -70,13 +75,13 @@ class NativeTick:
         attention = new(self._attention) if insight and self._attention else None
         failed = self._run(
             self._address, self._given(*addresses), _address(present),
-            self._shares if shares is None else shares.data_ptr(),
+            self.usual if shares is None else shares.data_ptr(),
             float(tick.dt), torch.get_num_threads(), after.data_ptr(), rates.data_ptr(),
             _address(tokens), _address(attention), output.data_ptr())
         if failed:
             raise MemoryError('no memory for a tick')
         # "Unsafe" for autograd, which takes no part here and forbids writing to other views.
-        parts = torch.unsafe_split_with_sizes(after, self._state_sizes, 1)
+        parts = torch.unsafe_split_with_sizes(after, self.state_sizes, 1)
         result: State = {'encoders': {
             name: {'membrane': membrane, 'hx': hx}
             for name, membrane, hx in zip(features, parts, parts[cells:], strict=False)}}
@@ -89,6 +94,11 @@ class NativeTick:
 class NativeEarlyTick:
     """Early fusion.
 
+    Attributes:
+        structure: The weights as the C code takes them.
+        usual: Where the factors [M] stand if everything is there.
+        state_sizes: Units of the state, in the order in which the C code has it.
+
     Raises:
         NotPlain: The weights are not for the C code.
     """
@@ -99,12 +109,12 @@ class NativeEarlyTick:
         self._run, self._like = library.early_tick, w.factors
         cells, width, (_, neurons, units) = len(w.shares), w.adapters.outputs, _sizes(w.shared)
         self._pointers = to = Pointers()
-        self._w = structures.EarlyTick(
+        self.structure = structures.EarlyTick(
             to.adapters(w, cells), to.encoders(w.shared, 1, cells * width),
             to.head(w.first, w.last, 1, w.shared.readout.outputs))
-        self._address, self._factors = ctypes.addressof(self._w), to.to(w.factors, cells, 1, 1)
-        self._state_sizes, self._total = [neurons, units], neurons + units
-        self._shapes = [(1, size) for size in [w.adapters.inputs] * cells + self._state_sizes]
+        self._address, self.usual = ctypes.addressof(self.structure), to.to(w.factors, cells, 1, 1)
+        self.state_sizes, self._total = [neurons, units], neurons + units
+        self._shapes = [(1, size) for size in [w.adapters.inputs] * cells + self.state_sizes]
         self._given = ctypes.c_void_p * len(self._shapes)
         self._rates, self._adapted = (1, 1, neurons), (cells, 1, width)
         self._outputs = (1, w.last.outputs)
@@ -126,12 +136,12 @@ class NativeEarlyTick:
         adapted = new(self._adapted)
         failed = self._run(
             self._address, self._given(*addresses), _address(present),
-            self._factors if factors is None else factors.data_ptr(),
+            self.usual if factors is None else factors.data_ptr(),
             float(tick.dt), torch.get_num_threads(), after.data_ptr(), rates.data_ptr(),
             adapted.data_ptr(), output.data_ptr())
         if failed:
             raise MemoryError('no memory for a tick')
-        membrane, hx = torch.unsafe_split_with_sizes(after, self._state_sizes, 1)
+        membrane, hx = torch.unsafe_split_with_sizes(after, self.state_sizes, 1)
         return Ticked(output=output, tokens=adapted, rates=rates, attention=None,
                       state={'shared': {'membrane': membrane, 'hx': hx}})
 

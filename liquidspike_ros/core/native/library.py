@@ -19,7 +19,7 @@ X86 = ('x86_64', 'AMD64')
 
 
 class Library(NamedTuple):
-    """The functions of ``tick.c`` and ``senses.c``; each returns 0 unless memory ran out.
+    """The functions that its C code exports; each returns 0 unless memory ran out.
 
     Attributes:
         variant: What it was built for: ``'avx512'``, ``'avx2'`` or ``'plain'``.
@@ -28,6 +28,7 @@ class Library(NamedTuple):
         image: A picture to features.
         window: A window of scalar sensors, or a scan, to features.
         sound: Sound to features.
+        policy: What all sensors measured to an action.
     """
 
     variant: str
@@ -36,6 +37,7 @@ class Library(NamedTuple):
     image: Any
     window: Any
     sound: Any
+    policy: Any
 
 
 def variant_for(capability: str, machine: str) -> str | None:
@@ -101,4 +103,5 @@ def _opened(path: Path, variant: str) -> Library:
         function('early_tick', *given, *[pointer] * 4),
         function('image', pointer, pointer, *[count] * 6, pointer),
         function('window', pointer, pointer, count, count, pointer),
-        function('sound', pointer, pointer, count, count, pointer))
+        function('sound', pointer, pointer, count, count, pointer),
+        function('policy', pointer, pointer, pointer, number, count, pointer, pointer))

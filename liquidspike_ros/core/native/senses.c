@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "exports.h"
 #include "fourier.h"
 
 static count most(count a, count b) { return a > b ? a : b; }
@@ -13,9 +12,28 @@ static void conclude_sense(const Affine *head, const float *x, count threads, fl
     all_silu(features, head->outputs);
 }
 
-/* x [channels, height, width] at these distances -> features. Returns 1 if memory ran out. */
-EXPORTED(int, image)(const Image *w, const float *x, count height, count width, count channel_step,
-                     count row_step, count column_step, count threads, float *features)
+/* Where a picture comes from: floats at these distances, or bytes one after the other. */
+typedef struct {
+    const float *floats;
+    const uint8_t *bytes;
+    count channel_step, row_step, column_step;
+} Source;
+
+/* A row of the picture, normalised, [width, channels]. */
+static void load_row(const Image *w, const Source *from, count row, count width, float *y)
+{
+    const count channels = w->trunk[0].inputs;
+    for (count j = 0; j < width; j++)
+        for (count c = 0; c < channels; c++) {
+            const count place = c * from->channel_step + row * from->row_step
+                                + j * from->column_step;
+            const float value = from->bytes ? from->bytes[place] / 255.0f : from->floats[place];
+            y[j * channels + c] = FMA(value, w->scale[c], w->shift[c]);
+        }
+}
+
+static int see(const Image *w, const Source *from, count height, count width, count threads,
+               float *features)
 {
     static const count padding[TRUNK + 1] = {2, 1, 1, 0};
     count heights[TRUNK + 1] = {height}, widths[TRUNK + 1] = {width}, starts[TRUNK + 2] = {0};
@@ -34,13 +52,8 @@ EXPORTED(int, image)(const Image *w, const float *x, count height, count width, 
     if (!maps) return 1;
     float *work = maps + starts[TRUNK + 1];
     const count channels = w->trunk[0].inputs, pitch = width + 2 * padding[0];
-    for (count i = 0; i < height; i++) {
-        float *row = maps + ((i + padding[0]) * pitch + padding[0]) * channels;
-        for (count j = 0; j < width; j++)
-            for (count c = 0; c < channels; c++)
-                row[j * channels + c] = FMA(
-                    x[c * channel_step + i * row_step + j * column_step], w->scale[c], w->shift[c]);
-    }
+    for (count i = 0; i < height; i++)
+        load_row(w, from, i, width, maps + ((i + padding[0]) * pitch + padding[0]) * channels);
     for (int k = 0; k < TRUNK; k++) {
         const count next = padding[k + 1], wide = widths[k + 1] + 2 * next;
         convolve(w->trunk + k, maps + starts[k], widths[k] + 2 * padding[k], heights[k + 1],
@@ -52,6 +65,21 @@ EXPORTED(int, image)(const Image *w, const float *x, count height, count width, 
     conclude_sense(&w->head, work, threads, features);
     free(maps);
     return 0;
+}
+
+EXPORTED(int, image)(const Image *w, const float *x, count height, count width, count channel_step,
+                     count row_step, count column_step, count threads, float *features)
+{
+    const Source from = {x, NULL, channel_step, row_step, column_step};
+    return see(w, &from, height, width, threads, features);
+}
+
+int image_of_bytes(const Image *w, const uint8_t *x, count height, count width, count threads,
+                   float *features)
+{
+    const count channels = w->trunk[0].inputs;
+    const Source from = {NULL, x, 1, width * channels, channels};
+    return see(w, &from, height, width, threads, features);
 }
 
 enum { SIDE = 2 }; /* padding of a window on each side */
@@ -68,7 +96,6 @@ static void surround(float *x, count n, count channels, int circular)
     }
 }
 
-/* x [channels, n], of a scan [2, n] -> features. Returns 1 if memory ran out. */
 EXPORTED(int, window)(const Window *w, const float *x, count n, count threads, float *features)
 {
     const count channels = w->first.inputs, hidden = w->first.outputs;
@@ -185,7 +212,6 @@ static void remember(const Sound *w, const float *x, count frames, count threads
     }
 }
 
-/* x [channels, n] -> features. Returns 1 if memory ran out. */
 EXPORTED(int, sound)(const Sound *w, const float *x, count n, count threads, float *features)
 {
     const count short_of = w->size - n, beyond = n > w->size ? (n - w->size) % w->hop : 0;

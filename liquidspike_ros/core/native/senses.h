@@ -3,6 +3,7 @@
 #define LIQUIDSPIKE_SENSES_H
 
 #include "convolutions.h"
+#include "exports.h"
 #include "products.h"
 
 /* As in structures.py, field by field. */
@@ -35,5 +36,21 @@ typedef struct {
     float floor;
     int32_t unused;
 } Sound;
+
+/* Each writes features [outputs of the head], and returns 0, or 1 if memory ran out. */
+
+/* x [channels, height, width] at these distances. */
+EXPORTED(int, image)(const Image *w, const float *x, count height, count width, count channel_step,
+                     count row_step, count column_step, count threads, float *features);
+
+/* Bytes [height, width, channels], of which 255 is 1. */
+int image_of_bytes(const Image *w, const uint8_t *x, count height, count width, count threads,
+                   float *features);
+
+/* x [channels, n], of a scan [2, n]. */
+EXPORTED(int, window)(const Window *w, const float *x, count n, count threads, float *features);
+
+/* x [channels, n]. */
+EXPORTED(int, sound)(const Sound *w, const float *x, count n, count threads, float *features);
 
 #endif

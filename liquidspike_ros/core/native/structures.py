@@ -108,8 +108,25 @@ class Sound(ctypes.Structure):
         ('hop', _Count), ('floor', _Float), ('unused', _Int)]
 
 
+class Sense(ctypes.Structure):
+    """One sense of a policy."""
+
+    _fields_: ClassVar[Any] = [
+        ('weights', _Pointer), ('kind', _Count), ('height', _Count), ('width', _Count)]
+
+
+class Policy(ctypes.Structure):
+    """All of a policy."""
+
+    _fields_: ClassVar[Any] = [
+        ('senses', _Pointer), ('tick', _Pointer), ('logits', _Pointer), ('usual', _Pointer),
+        ('cells', _Count), ('features', _Count), ('early', _Count), ('populations', _Count),
+        ('neurons', _Count), ('units', _Count), ('memory', _Count), ('adapted', _Count),
+        ('actions', _Count)]
+
+
 def sizes() -> int:
     """One number for the sizes of all of them, as the C code computes it."""
     kinds = (Affine, Liquid, Encoders, Attention, Head, Core, Adapters, Tick, EarlyTick,
-             Convolution, Image, Window, Sound)
+             Convolution, Image, Window, Sound, Sense, Policy)
     return sum(10**place * ctypes.sizeof(kind) for place, kind in enumerate(kinds))

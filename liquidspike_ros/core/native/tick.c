@@ -1,48 +1,9 @@
-/* What Python calls: one control tick in one call. Each returns 0, or 1 if memory ran out. */
+#include "tick.h"
+
 #include <stdlib.h>
-
-#include "exports.h"
-#include "senses.h"
-#include "stages.h"
-
-/* As in structures.py, field by field. */
-
-typedef struct {
-    Encoders encoders;
-    Core core;  /* no layers in its projection: none, and no levels either */
-    Head votes; /* no layers: none */
-    const Attention *levels;
-    count level_count;
-} Tick;
-
-typedef struct {
-    Adapters adapters;
-    Encoders shared;
-    Head head;
-} EarlyTick;
-
-/* For the other side to check that it lays them out alike. */
-EXPORTED(count, sizes)(void)
-{
-    return sizeof(Affine) + 10 * sizeof(Liquid) + 100 * sizeof(Encoders) + 1000 * sizeof(Attention)
-           + 10000 * sizeof(Head) + 100000 * sizeof(Core) + 1000000 * sizeof(Adapters)
-           + 10000000 * sizeof(Tick) + 100000000 * sizeof(EarlyTick)
-           + 1000000000 * (sizeof(Convolution) + 10 * sizeof(Image) + 100 * sizeof(Window)
-                           + 1000 * sizeof(Sound));
-}
-
-/* And that it was built of the sources as they are, of which setup.py gives the checksum. */
-#ifndef LIQUIDSPIKE_SOURCES
-#define LIQUIDSPIKE_SOURCES 0
-#endif
-EXPORTED(uint32_t, sources)(void) { return LIQUIDSPIKE_SOURCES; }
 
 static count most(count a, count b) { return a > b ? a : b; }
 
-/* Late, hybrid and hierarchical fusion. given: M features, M potentials [N], M hidden states [H] and
- * that of the joint memory, if there is one. state gets all of these but the features, one after the
- * other; rates [M, N]; tokens [M, E], the encoded features, and attention [heads, M, M] of the last
- * level, or NULL if they are not wanted; output [A]. */
 EXPORTED(int, tick)(const Tick *w, const float *const *given, const uint8_t *present,
                     const float *shares, float dt, count threads, float *state, float *rates,
                     float *tokens, float *attention, float *output)
@@ -86,8 +47,6 @@ EXPORTED(int, tick)(const Tick *w, const float *const *given, const uint8_t *pre
     return 0;
 }
 
-/* Early fusion. given: M features, potential [N] and hidden state [H]; state gets the latter two;
- * rates [N]; adapted [M, E], the features as the encoder sees them; output [A]. */
 EXPORTED(int, early_tick)(const EarlyTick *w, const float *const *given, const uint8_t *present,
                           const float *factors, float dt, count threads, float *state,
                           float *rates, float *adapted, float *output)
