@@ -6,6 +6,7 @@ through other people's modules, or is swallowed by one that tries an import.
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import os
@@ -83,6 +84,18 @@ def loads(package: str, frame: FrameType | None) -> bool:
             return True
         frame = caller
     return False
+
+
+def end_interrupted() -> None:
+    """End a program that was interrupted and has tidied up, past the interpreter's own end.
+
+    A KeyboardInterrupt that came up through other people's C++ can make that end abort, and one
+    that passed an ``exec`` of text makes it end by the signal instead of with a status.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)
 
 
 def leave_quietly(code: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..interrupts import quiet_loading
+from ..interrupts import end_interrupted, INTERRUPTED, quiet_loading
 
 __all__ = ['main']
 
@@ -21,4 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with quiet_loading('liquidspike', __name__):
         from .program import run
 
-        return run(argv)
+        code = run(argv)
+    if argv is None and code == INTERRUPTED:  # else somebody called who goes on
+        end_interrupted()
+    return code
