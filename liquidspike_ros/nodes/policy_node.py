@@ -26,6 +26,7 @@ from std_srvs.srv import SetBool, Trigger
 import torch
 
 from ..control.safety import ACTIVE, Decision
+from ..freed_memory import keep_freed_memory
 from .arming import Missing
 from .command_output import same_but_for_numbers
 from .loading import load_policy
@@ -318,6 +319,7 @@ class PolicyNode(LifecycleNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of ``policy_node``; returns the exit code."""
+    keep_freed_memory()  # pictures come and go
     return run_node('policy_node', PolicyNode, args, executor=_executor_kind)
 
 

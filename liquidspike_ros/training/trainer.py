@@ -15,6 +15,7 @@ from torch import nn, Tensor
 
 from ..core.checkpoint import from_pretrained, save_pretrained
 from ..core.multimodal_applications import RobotMultiSensorModel
+from ..freed_memory import keep_freed_memory
 from ..robot import RobotSpec
 from .augmentation import where_allowed
 from .configuration import TrainConfig, TrainingError
@@ -23,7 +24,6 @@ from .conversion import Dataset, summary
 from .dataset import Episode
 from .interruption import Interruption
 from .lanes import Batch, Lanes
-from .memory import keep_freed_memory
 from .model_building import build_model
 from .objectives import ActionLoss
 from .output_folder import claimed, LAST

@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import resource, sys
 import torch
-from liquidspike_ros.training.memory import keep_freed_memory
+from liquidspike_ros.freed_memory import keep_freed_memory
 torch.set_num_threads(1)
 if sys.argv[1] == 'keep':
     assert keep_freed_memory()
