@@ -1,8 +1,9 @@
 """Keep freed memory in the process instead of giving it back to the kernel.
 
 A training step frees tensors of tens of megabytes and asks for them again, and so does a node with
-every picture that arrives. glibc hands such blocks back at once, and page faults then cost more than
-what is done with them: a node got 1280×720 pictures 7 ms later, for a third more processor time.
+every picture that arrives. glibc hands such blocks back at once, and page faults then cost more
+than what is done with them: a node got 1280×720 pictures 7 ms later, for a third more processor
+time.
 """
 
 from __future__ import annotations
