@@ -90,7 +90,8 @@ class NativeStep:
         """One tick; see ``Stepper``.
 
         Raises:
-            ValueError: ``obs.dt`` is negative or not finite.
+            ValueError: ``obs.dt`` is negative or not finite, or a sensor's value is of another
+                shape.
         """
         if not 0.0 <= obs.dt < math.inf:
             raise ValueError(f'dt: got {obs.dt!r}, expected seconds, finite and not negative')
@@ -110,7 +111,10 @@ class NativeStep:
         return row, None
 
     def _value(self, name: str, value: Array) -> Array:
-        """What a sensor measured, as the C code takes it."""
+        """What a sensor measured, as the C code takes it, which looks at no size."""
+        expected = self._robot.sensors[name].shape
+        if value.shape != expected:
+            raise ValueError(f'{name}: got shape {value.shape}, expected {expected}')
         scale = self._scales.get(name)
         if scale is not None:
             return np.divide(value, scale, out=self._scaled[name])

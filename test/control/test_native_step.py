@@ -114,6 +114,14 @@ def test_arrays_need_not_lie_one_number_after_the_other(both, small_robot):
     assert np.array_equal(fast.step(replace(obs, values=odd))[0], expected)
 
 
+@pytest.mark.parametrize('name', SENSORS)
+def test_a_value_of_another_shape_is_refused(both, small_robot, name):
+    _, fast = both()
+    obs = rehearsal(small_robot, 1)[0]
+    with pytest.raises(ValueError, match=f'{name}: got shape'):
+        fast.step(replace(obs, values={**obs.values, name: obs.values[name][..., :-1]}))
+
+
 @pytest.mark.parametrize('dt', [-0.1, math.nan, math.inf])
 def test_a_bad_dt_is_refused(both, small_robot, dt):
     _, fast = both()

@@ -44,7 +44,7 @@ class InC(nn.Module):
         """``[B, …]`` -> ``[B, output_dim]``, in C if ``B`` is 1."""
         if (torch.compiler.is_compiling() or torch.is_grad_enabled()
                 or torch.is_autocast_enabled('cpu') or not is_plain(rows) or is_watched()
-                or not self._fits(rows)):
+                or not self._fits(rows) or not rows.data_ptr()):  # zeros without memory
             features: Tensor = self.module(rows)
             return features
         features = rows.new_empty(1, self._outputs)

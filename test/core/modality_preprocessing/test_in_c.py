@@ -158,6 +158,13 @@ def test_whoever_records_the_calls_sees_them():
         assert fast(torch.randn(1, 6, 16)).dtype == torch.bfloat16
 
 
+def test_zeros_without_memory_run_in_torch():
+    fast = in_c(SensorPreprocessor(6, 32).eval())
+    with torch.inference_mode():
+        expected = fast(torch.zeros(1, 6, 16))
+        torch.testing.assert_close(fast(torch._efficientzerotensor((1, 6, 16))), expected)
+
+
 def test_wrong_shapes_are_refused_as_in_torch():
     fast = in_c(LidarPreprocessor(180, 32).eval())
     with torch.no_grad(), pytest.raises(ValueError, match=r'lidar: got shape \(1, 2, 90\)'):
