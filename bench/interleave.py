@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from liquidspike_ros.core.multimodal_fusion import native_tick
+from liquidspike_ros.core.native import memory
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / 'bench/results'
@@ -86,7 +86,7 @@ class _Count(TorchDispatchMode):
 def operator_calls(call: Callable[[], object]) -> int:
     """Operator calls of ``call``, views included: at a batch of one they are what costs."""
     # Ticks in C stay aside while somebody watches the operators; here they are to be seen as well.
-    with patch.object(native_tick, '_get_current_dispatch_mode', return_value=None), \
+    with patch.object(memory, '_get_current_dispatch_mode', return_value=None), \
             _Count() as count:
         call()
     return count.calls
