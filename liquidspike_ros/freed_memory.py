@@ -2,8 +2,7 @@
 
 A training step frees tensors of tens of megabytes and asks for them again, and so does a node with
 every picture that arrives. glibc hands such blocks back at once, and page faults then cost more
-than what is done with them: a node got 1280×720 pictures 7 ms later, for a third more processor
-time.
+than what is done with them.
 """
 
 from __future__ import annotations

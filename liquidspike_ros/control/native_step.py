@@ -1,8 +1,7 @@
 """One model step a tick in C as a whole: from what the sensors measured to action and flag.
 
-Of a step by ``EagerStep`` the C code of ``core.native`` is a third by now; the rest are the hundred
-small calls around it, which cost three times as much between the ticks of a robot, with caches full
-of other things, as they do one after the other.
+What is left of ``EagerStep`` around the C code of ``core.native`` are a hundred small calls, which
+cost more between the ticks of a robot, with caches full of other things, than one after the other.
 """
 
 from __future__ import annotations
