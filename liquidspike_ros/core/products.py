@@ -93,15 +93,18 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         ``[M, R, O]``.
     """
-    if COLUMNS and x.shape[1] <= FEW_ROWS:
+    if COLUMNS and not torch.compiler.is_exporting() and x.shape[1] <= FEW_ROWS:
         return torch.baddbmm(bias.mT, weight, x.mT).mT
     return torch.baddbmm(bias, x, weight.mT)
 
 
 def linear(layer: nn.Linear, x: Tensor) -> Tensor:
     """``layer(x)`` for ``x [..., I]``."""
+    # An exported graph would hold the number of rows in a guard.
+    if not COLUMNS or torch.is_grad_enabled() or torch.compiler.is_exporting():
+        return nn.functional.linear(x, layer.weight, layer.bias)
     rows = x.numel() // layer.in_features
-    if not COLUMNS or rows > FEW_ROWS or torch.is_grad_enabled():
+    if rows > FEW_ROWS:
         return nn.functional.linear(x, layer.weight, layer.bias)
     columns = torch.addmm(layer.bias.unsqueeze(1), layer.weight, x.reshape(rows, -1).t())
     return columns.t().view(*x.shape[:-1], layer.out_features) if rows == 1 else (

@@ -13,10 +13,12 @@ from typing import Any
 
 import torch
 from torch import nn, Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..kept_weights import KeptWeights
 from ..liquid import build_liquid
 from ..neurons import LIFPopulation
+from .absent import without_effect
 from .coded import encode_alone
 from .config import ModalityConfig
 from .encoded import Encoded
@@ -108,7 +110,8 @@ def preprocess(
     """Run a preprocessor once over all rows.
 
     What stands in absent rows never enters the module: a NaN there would come back through the
-    gradient of its weights even though its output is not used.
+    gradient of its weights even though its output is not used. Where the module computes batch
+    statistics, absent rows do not enter it at all.
 
     Args:
         name: Modality, for errors.
@@ -120,7 +123,14 @@ def preprocess(
     Raises:
         ValueError: Names the modality, what was got and what was expected.
     """
-    if present is not None:
+    index = None
+    if present is not None and _mixes_rows(module):
+        index = present.nonzero().squeeze(1)
+        if not len(index):
+            like = next(value for value in module.buffers() if value.is_floating_point())
+            return without_effect(like.new_zeros(len(rows), width), module)
+        count, rows = len(rows), rows.index_select(0, index)
+    elif present is not None:
         keep = present.reshape(-1, *[1] * (rows.dim() - 1))
         rows = torch.where(keep, rows, rows.new_zeros(()))
     try:
@@ -130,7 +140,14 @@ def preprocess(
     if features.dim() != 2 or features.shape[-1] != width:
         raise ValueError(f'{name}: got preprocessed features of shape '
                          f'{tuple(features.shape)}, expected [B, {width}] (input_dim)')
+    if index is not None:
+        features = features.new_zeros(count, width).index_copy(0, index, features)
     return features
+
+
+def _mixes_rows(module: nn.Module) -> bool:
+    """Whether what it makes of a row depends on the other rows, as batch statistics do."""
+    return any(isinstance(part, _BatchNorm) and part.training for part in module.modules())
 
 
 def encode(

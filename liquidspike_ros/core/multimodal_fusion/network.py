@@ -15,6 +15,7 @@ from .. import native
 from ..constants import register_constant
 from ..liquid import timespans_like
 from ..sizes import require_size
+from .absent import without_effect
 from .config import FusionStrategy, ModalityConfig, parse_enum, parse_modalities
 from .encoder import preprocess
 from .info import FusionInfo
@@ -238,7 +239,9 @@ class MultiModalFusionNetwork(nn.Module):
         given = given_inputs(inputs, self.modalities, 2)
         batch, ticks = next(iter(given.values())).shape[:2]
         there, complete = self._presence(given, present, (batch, ticks))
-        preprocessed: dict[str, Tensor | None] = dict.fromkeys(self.modalities)
+        preprocessed: dict[str, Tensor | None] = {
+            name: None if name in given or not torch.is_grad_enabled() else
+            self._left_out(name, batch, ticks) for name in self.modalities}
         for name, value in given.items():
             rows = None if complete else there[..., self.modalities.index(name)].flatten()
             preprocessed[name] = preprocess(
@@ -285,6 +288,15 @@ class MultiModalFusionNetwork(nn.Module):
             }
 
         return zeros(self.state_sizes)
+
+    def _left_out(self, name: str, batch: int, ticks: int) -> Tensor:
+        """Features ``[B, T, input_dim]`` in place of a modality that is not given, to be masked.
+
+        Its weights get gradients of zero all the same.
+        """
+        like = self.modality_logits
+        return without_effect(like.new_zeros(batch, ticks, self.feature_dims[name]),
+                              self.preprocessors[name])
 
     def _presence(
         self, given: Mapping[str, Tensor], present: Tensor | None, leading: tuple[int, ...]

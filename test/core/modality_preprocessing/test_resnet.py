@@ -99,3 +99,10 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path, capsys, name):
     with pytest.raises(ValueError, match=rf'{name}: '):
         VisionPreprocessor(3, 8, 'resnet').load_weights(tmp_path / name)
     assert capsys.readouterr().out == ''  # nothing in the file was run
+
+
+@pytest.mark.parametrize('architecture', PUBLISHED)
+def test_a_batch_of_one_small_picture_can_be_trained_on(architecture):
+    vision = VisionPreprocessor(3, 8, architecture).train()
+    vision(torch.rand(1, 3, 32, 32)).sum().backward()
+    assert vision.backbone.conv1.weight.grad.isfinite().all()
