@@ -13,7 +13,7 @@ from stock_build import bare_products, KINDS, StockBuild
 import torch
 from torch import nn
 
-from liquidspike_ros.control.deployment import deployed_copy
+from liquidspike_ros.core.deployment import deploy
 from liquidspike_ros.core.multimodal_fusion import MultiModalFusionNetwork, native_tick
 
 SIZES = {
@@ -65,9 +65,9 @@ def ticking(step: Callable[..., Any], inputs: dict[str, torch.Tensor]) -> Callab
 def with_deployed(size: dict[str, int]) -> dict[str, Callable[[], object]]:
     """One tick of everything, ours also as ``PolicyRuntime`` deploys it, with and without C."""
     inputs = {name: torch.randn(1, size['width']) for name in NAMES}
-    deployed, in_torch = (deployed_copy(ours(**size), torch.device('cpu')) for _ in range(2))
+    deployed, in_torch = (deploy(ours(**size)) for _ in range(2))
     with patch.object(native_tick, 'takes', return_value=False), torch.no_grad():
-        in_torch.step(inputs)  # makes the weights for ticks, for good
+        in_torch.step(inputs)  # settles for good that there is no tick in C
     return candidates(size, ['hybrid']) | {
         'ours, hybrid, deployed': ticking(deployed.step, inputs),
         'ours, hybrid, deployed without C': ticking(in_torch.step, inputs)}

@@ -105,7 +105,8 @@ def sequence_cases(dtype: torch.dtype, stock: bool = True) -> dict[str, Callable
     """A population over 32 currents, forward and backward, and a copy of as many bytes."""
     import snntorch
 
-    from liquidspike_ros.core.neurons import leaky_sequence, spike_gradient
+    from liquidspike_ros.core.neurons import leaky_sequence
+    from liquidspike_ros.core.surrogates import spike_gradient
 
     def tensor(*shape: int) -> torch.Tensor:
         return torch.rand(shape, device='cuda').to(dtype)
@@ -141,8 +142,8 @@ def sequence_cases(dtype: torch.dtype, stock: bool = True) -> dict[str, Callable
 
 def rate_cases() -> dict[str, Callable[[], object]]:
     """Four modalities of 128 neurons at a batch of one, 32 steps: as called, and captured."""
-    from liquidspike_ros.core.neurons import spike_gradient
     from liquidspike_ros.core.spike_rates import spike_rates
+    from liquidspike_ros.core.surrogates import spike_gradient
 
     current, membrane = torch.rand(1, 4, 1, 128).cuda(), torch.zeros(4, 1, 128).cuda()
     beta, threshold = torch.full((4, 1, 128), 0.95).cuda(), torch.ones(4, 1, 128).cuda()

@@ -20,18 +20,18 @@ import torch
 from torch import nn
 
 from liquidspike_ros.control.compiled_step import CompiledStep
-from liquidspike_ros.control.deployment import (
-    deployed_copy,
-    fold_batch_norms,
-    keep_derived_weights,
-    lay_out_channels_last,
-)
 from liquidspike_ros.control.eager_step import EagerStep, Stepper
 from liquidspike_ros.control.policy_runtime import PolicyRuntime
 from liquidspike_ros.control.rehearsal import compare, rehearsal
 from liquidspike_ros.control.static_step import StaticStep
 from liquidspike_ros.control.tensors import observation_tensors, robot_model_config
 from liquidspike_ros.core.checkpoint import from_pretrained
+from liquidspike_ros.core.deployment import (
+    deploy,
+    fold_batch_norms,
+    freeze_derived_weights,
+    lay_out_channels_last,
+)
 from liquidspike_ros.core.multimodal_applications import RobotMultiSensorModel
 from liquidspike_ros.robot import load_robot, RobotSpec
 from liquidspike_ros.sensing.observation import Observation
@@ -65,7 +65,7 @@ def variant(model: nn.Module, fold: bool = False, channels_last: bool = False,
     if fold:
         fold_batch_norms(result)
     if keep:
-        keep_derived_weights(result)
+        freeze_derived_weights(result)
     if channels_last:
         lay_out_channels_last(result)
     return result
@@ -102,7 +102,7 @@ def on_cpu(model: nn.Module, robot: RobotSpec, rounds: int, with_compile: bool
         'folded, channels-last': EagerStep(variant(model, fold=True, channels_last=True),
                                            robot, cpu),
         'weights kept unseen': EagerStep(variant(model, keep=True), robot, cpu),
-        'all three, as deployed': EagerStep(deployed_copy(model, cpu), robot, cpu),
+        'all three, as deployed': EagerStep(deploy(model), robot, cpu),
         'static buffers': StaticStep(variant(model), robot, cpu),
         'bfloat16': EagerStep(variant(model), robot, cpu, torch.bfloat16),
     }

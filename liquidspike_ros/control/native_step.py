@@ -35,7 +35,7 @@ class NativeStep:
     """Runs a deployed policy by one call; insight into the model takes the model's own step.
 
     Args:
-        model: From ``deployed_copy``, on the CPU.
+        model: From ``deploy``, on the CPU.
         robot: The robot that the observations are of.
 
     Raises:
@@ -48,9 +48,7 @@ class NativeStep:
             raise NotPlain
         self._model, self._robot, self._run = model, robot, library.policy
         network = model.network
-        with torch.no_grad():
-            laid_out = network.fusion.tick_weights(network, network.modality_logits)
-        native = None if laid_out is None else laid_out.native
+        native = network.native
         if native is None or network.modalities != tuple(map(INPUT_NAMES.get, robot.sensors)):
             raise NotPlain
         check_action((1, model.action_dim), robot)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..core.deployment import deploy
 from ..core.multimodal_fusion import MultiModalFusionNetwork
 from ..core.native.memory import NotPlain
 from ..robot import RobotSpec
@@ -13,7 +14,6 @@ from ..sensing.observation import Observation
 from .action import TickResult
 from .captured_step import CapturedStep
 from .compiled_step import CompiledStep
-from .deployment import deployed_copy
 from .eager_step import EagerStep, Stepper
 from .fitting import check_model, PolicyError
 from .native_step import NativeStep
@@ -70,7 +70,7 @@ class PolicyRuntime:
         check_model(model, robot)
         self.device = torch.device(device)
         self.robot = robot
-        self.model = deployed_copy(model, self.device)
+        self.model = deploy(model, self.device)
         self.mode, self.reason = 'eager', ''
         self.precision, self.precision_reason = 'float32', ''
         self.warm = False

@@ -14,14 +14,14 @@ walking back through time takes two products and two multiplications a tick.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .products import COLUMNS
+from .twice import by_elementary_operators, differentiated_again
 
 
 def _walk(
@@ -52,33 +52,23 @@ def _walk(
 
 
 def solve(
-    values: Tensor, span: Tensor | float, gated: bool, out: Tensor | None = None
+    values: Tensor, span: Tensor, gated: bool, out: Tensor | None = None
 ) -> Tensor:
     """The cell at the end of a timespan, without gradients.
 
     Args:
         values: Outputs of the four heads ``[M, B, 4 H]``; become s, e, a and g.
-        span: Scaled timespan, a number or ``[B, 1]``.
+        span: Scaled timespan ``[B, 1]``.
         gated: False for the mode 'no_gate'.
         out: Where the result is to go.
 
     Returns:
         Hidden state ``[M, B, H]``.
     """
-    return solve_heads(values.chunk(4, -1), span, gated, out)
-
-
-def solve_heads(
-    heads: Sequence[Tensor], span: Tensor | float, gated: bool, out: Tensor | None = None
-) -> Tensor:
-    """``solve`` for the four heads one by one, each ``[M, B, H]``."""
-    start, end, time_a, gate = heads
+    start, end, time_a, gate = values.chunk(4, -1)
     start.tanh_()
     end.tanh_()
-    if isinstance(span, Tensor):
-        gate.addcmul_(time_a, span).sigmoid_()
-    else:
-        gate.add_(time_a, alpha=span).sigmoid_()
+    gate.addcmul_(time_a, span).sigmoid_()
     if gated:
         return torch.lerp(start, end, gate, out=out)
     return torch.addcmul(start, end, gate, out=out)
@@ -91,14 +81,17 @@ class _CfCSequence(torch.autograd.Function):
         spans: Tensor, gated: bool,
     ) -> Tensor:
         hidden, backbone, solved = _walk(drive, hx, recurrent, heads, bias, spans, gated)
-        ctx.save_for_backward(hx, recurrent, heads, spans, hidden, backbone, solved)
+        ctx.save_for_backward(drive, hx, recurrent, heads, bias, spans, hidden, backbone, solved)
         ctx.gated = gated
         return hidden
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_hidden: Tensor) -> tuple[Any, ...]:
-        hx, recurrent, heads, spans, hidden, backbone, solved = ctx.saved_tensors
+        *inputs, hidden, backbone, solved = ctx.saved_tensors
+        if differentiated_again(grad_hidden):
+            return by_elementary_operators(
+                partial(_plain_walk, gated=ctx.gated), tuple(inputs), (grad_hidden,), ctx, 1)
+        _, hx, recurrent, heads, _, spans = inputs
         factors, slope = _factors(solved, spans, ctx.gated), 1 - backbone.square()
         grad_z, earlier = torch.empty_like(backbone), None
         grads, targets = grad_hidden.unbind(0), grad_z.unbind(0)
@@ -120,6 +113,22 @@ class _CfCSequence(torch.autograd.Function):
             grad_spans = (factors[..., 3, :] * solved[..., 2, :]).sum((1, 3)).unsqueeze(-1)
         return (grad_z, earlier, grad_recurrent, grad_weight, all_heads.sum(1, keepdim=True),
                 grad_spans, None)
+
+
+def _plain_walk(
+    drive: Tensor, hx: Tensor, recurrent: Tensor, heads: Tensor, bias: Tensor, spans: Tensor,
+    gated: bool,
+) -> Tensor:
+    """Hidden states of ``_walk``, by operators that autograd sees."""
+    hidden = []
+    for step, span in zip(drive.unbind(0), spans.unbind(0), strict=True):
+        z = torch.tanh(torch.baddbmm(step, hx, recurrent.mT))
+        start, end, time_a, time_b = torch.baddbmm(bias, z, heads.mT).chunk(4, -1)
+        gate = torch.sigmoid(torch.addcmul(time_b, time_a, span))
+        start, end = torch.tanh(start), torch.tanh(end)
+        hx = torch.lerp(start, end, gate) if gated else torch.addcmul(start, end, gate)
+        hidden.append(hx)
+    return torch.stack(hidden)
 
 
 def _factors(solved: Tensor, spans: Tensor, gated: bool) -> Tensor:

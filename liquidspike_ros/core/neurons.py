@@ -17,41 +17,18 @@ Proceedings of the IEEE 111(9), 2023.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from snntorch import surrogate as snn_surrogate
 import torch
 from torch import nn, Tensor
-from torch.autograd.function import once_differentiable
 
-SpikeGradient = Callable[[Tensor], Tensor]
+from .judgement import elementary, transformed
+from .surrogates import functional_spike, spike_gradient, SpikeGradient
+from .twice import by_elementary_operators, differentiated_again
 
-# The surrogates of snntorch whose forward pass is the strict threshold and whose gradient is a
-# deterministic function of the membrane potential.
-SURROGATES = (
-    'fast_sigmoid',
-    'atan',
-    'sigmoid',
-    'straight_through_estimator',
-    'triangular',
-    'heaviside',
-    'spike_rate_escape',
-    'SFS',
-)
 BACKENDS = ('fused', 'reference')
 RESETS = ('subtract', 'zero', 'none')  # in the order of snntorch's reset_mechanism_val
-
-
-def spike_gradient(name: str) -> SpikeGradient:
-    """Return the surrogate of that name from ``snntorch.surrogate``, with its default slope.
-
-    Raises:
-        ValueError: The name is not in ``SURROGATES``.
-    """
-    if name not in SURROGATES:
-        raise ValueError(f'surrogate: got {name!r}, expected one of {", ".join(SURROGATES)}')
-    return getattr(snn_surrogate, name)()
 
 
 class _LeakySequence(torch.autograd.Function):
@@ -80,14 +57,19 @@ class _LeakySequence(torch.autograd.Function):
                 reset = torch.gt(potential, threshold, out=fired[step])
                 previous = potential
                 step += 1
-        ctx.save_for_backward(trace, membrane, beta, threshold)
+        ctx.save_for_backward(trace, current, membrane, beta, threshold)
         ctx.num_steps, ctx.surrogate = num_steps, surrogate
         return spikes, previous.clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_spikes: Tensor, grad_membrane: Tensor) -> tuple[Any, ...]:
-        trace, membrane, beta, threshold = ctx.saved_tensors
+        trace, current, membrane, beta, threshold = ctx.saved_tensors
+        if differentiated_again(grad_spikes, grad_membrane):
+            from .reset_mechanisms import plain_steps
+
+            return by_elementary_operators(
+                partial(plain_steps, num_steps=ctx.num_steps, fire=ctx.surrogate),
+                (current, membrane, beta, threshold), (grad_spikes, grad_membrane), ctx, 2)
         with torch.enable_grad():
             distance = (trace - threshold).requires_grad_()
             spikes = ctx.surrogate(distance)
@@ -252,15 +234,18 @@ def run_populations(
     threshold = torch.cat([population.threshold for population in populations])
     surrogate = spike_gradient(first.surrogate)
     if first.backend == 'reference':
+        if transformed():
+            raise NotImplementedError("backend: got 'reference' under a transform of torch.func, "
+                                      "which snntorch's cells do not take, expected 'fused'")
         from .reference import leaky_reference
 
         return leaky_reference(current, membrane, beta, threshold, num_steps, surrogate,
                                first.reset)
-    if torch.compiler.is_exporting():
+    if elementary():
         from .reset_mechanisms import plain_sequence
 
-        return plain_sequence(current, membrane, beta, threshold, num_steps, surrogate,
-                              first.reset)
+        fire = functional_spike(first.surrogate) if transformed() else surrogate
+        return plain_sequence(current, membrane, beta, threshold, num_steps, fire, first.reset)
     if first.reset != 'subtract':
         from .reset_mechanisms import reset_sequence
 

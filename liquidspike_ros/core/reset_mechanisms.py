@@ -12,13 +12,14 @@ the rate no longer follows a strong current exactly; ``none`` keeps firing while
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from .neurons import spike_gradient, SpikeGradient
+from .surrogates import spike_gradient, SpikeGradient
+from .twice import by_elementary_operators, differentiated_again
 
 
 class _ResetSequence(torch.autograd.Function):
@@ -43,14 +44,18 @@ class _ResetSequence(torch.autograd.Function):
                 kept = previous.masked_fill(previous > threshold, 0) if zero else previous
                 previous = torch.mul(kept, beta, out=potentials[step]).add_(drive)
                 step += 1
-        ctx.save_for_backward(trace, membrane, beta, threshold)
+        ctx.save_for_backward(trace, current, membrane, beta, threshold)
         ctx.num_steps, ctx.surrogate, ctx.zero = num_steps, surrogate, zero
         return (trace > threshold).to(trace.dtype), previous.clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_spikes: Tensor, grad_membrane: Tensor) -> tuple[Any, ...]:
-        trace, membrane, beta, threshold = ctx.saved_tensors
+        trace, current, membrane, beta, threshold = ctx.saved_tensors
+        if differentiated_again(grad_spikes, grad_membrane):
+            return by_elementary_operators(
+                partial(plain_steps, num_steps=ctx.num_steps, fire=ctx.surrogate,
+                        reset='zero' if ctx.zero else 'none'),
+                (current, membrane, beta, threshold), (grad_spikes, grad_membrane), ctx, 3)
         with torch.enable_grad():
             distance = (trace - threshold).requires_grad_()
             spikes = ctx.surrogate(distance)
@@ -105,10 +110,19 @@ def plain_sequence(
     Slow, and what ``torch.export`` sees: a graph of it needs no code of this package, and one
     that is exported with gradients cannot hold the in-place work of the one-node versions.
     """
-    fire = surrogate or spike_gradient('fast_sigmoid')
-    beta = beta.clamp(0, 1)
+    spikes, membrane = plain_steps(
+        current.to(membrane.dtype).transpose(0, 1), membrane, beta.clamp(0, 1), threshold,
+        num_steps, surrogate or spike_gradient('fast_sigmoid'), reset)
+    return spikes.transpose(0, 1), membrane
+
+
+def plain_steps(
+    current: Tensor, membrane: Tensor, beta: Tensor, threshold: Tensor, num_steps: int,
+    fire: SpikeGradient, reset: str = 'subtract',
+) -> tuple[Tensor, Tensor]:
+    """Spikes ``[T · num_steps, …, N]`` of currents ``[T, …, N]``, and the potential afterwards."""
     spikes = []
-    for drive in current.to(membrane.dtype).unbind(1):
+    for drive in current.unbind(0):
         for _ in range(num_steps):
             fired = (membrane > threshold).to(membrane.dtype)
             kept = membrane * (1 - fired) if reset == 'zero' else membrane
@@ -116,4 +130,4 @@ def plain_sequence(
             if reset == 'subtract':
                 membrane = membrane - fired * threshold
             spikes.append(fire(membrane - threshold).to(membrane.dtype))
-    return torch.stack(spikes, 1), membrane
+    return torch.stack(spikes), membrane

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from .neurons import SpikeGradient
-from .scratch import Scratch
+from .reset_mechanisms import plain_steps
+from .surrogates import SpikeGradient
+from .twice import by_elementary_operators, differentiated_again
 
 
 def _integrate(
@@ -35,12 +35,11 @@ def _integrate(
 
 
 def _hold(
-    drive: Tensor, potential: Tensor, beta: Tensor, one: Tensor, num_steps: int,
-    scratch: Scratch | None = None,
+    drive: Tensor, potential: Tensor, beta: Tensor, one: Tensor, num_steps: int
 ) -> Tensor:
     """Rates of one tick; moves ``potential`` on in place."""
-    rows = partial(_rows, drive, num_steps)
-    spikes, fired = rows() if scratch is None else scratch.take(drive, rows)
+    spikes = drive.new_empty(num_steps, *drive.shape)
+    fired = spikes.unbind(0)
     reset = torch.gt(potential, one, out=fired[-1])
     # Handles once: at a batch of one the loop is nothing but the overhead of its calls.
     addcmul, gt, subtract = torch.addcmul, torch.gt, potential.sub_
@@ -48,41 +47,7 @@ def _hold(
         addcmul(drive, potential, beta, out=potential)
         subtract(reset)
         reset = gt(potential, one, out=row)
-    rates = spikes.mean(0)
-    if scratch is not None:
-        scratch.put_back(drive, (spikes, fired))
-    return rates
-
-
-def _rows(like: Tensor, num_steps: int) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Spikes of one tick, and the same step by step."""
-    spikes = like.new_empty(num_steps, *like.shape)
-    return spikes, spikes.unbind(0)
-
-
-def held_rates(
-    current: Tensor, membrane: Tensor, beta: Tensor, threshold: Tensor | None, one: Tensor,
-    num_steps: int, scratch: Scratch,
-) -> Tensor:
-    """``spike_rates`` of one tick without gradients, in place.
-
-    Args:
-        current: ``[…, N]``; becomes anything.
-        membrane: Potential ``[…, N]``; becomes the one afterwards.
-        beta: Decay per spike step in [0, 1], broadcast against ``[…, N]``.
-        threshold: Firing threshold, broadcast likewise; None for 1.
-        one: Ones of the shape of ``beta``.
-        num_steps: Spike steps.
-        scratch: The same at every tick, for this number of steps.
-
-    Returns:
-        Share of steps with a spike ``[…, N]``.
-    """
-    if threshold is None:
-        return _hold(current, membrane, beta, one, num_steps, scratch)
-    rates = _hold(current.div_(threshold), membrane.div_(threshold), beta, one, num_steps, scratch)
-    membrane.mul_(threshold)
-    return rates
+    return spikes.mean(0)
 
 
 def _integrate_traced(
@@ -116,15 +81,18 @@ class _SpikeRates(torch.autograd.Function):
         num_steps: int, surrogate: SpikeGradient,
     ) -> tuple[Tensor, Tensor]:
         rates, trace = _integrate_traced(current, membrane, beta, threshold, num_steps)
-        ctx.save_for_backward(trace, membrane, beta, threshold)
+        ctx.save_for_backward(trace, current, membrane, beta, threshold)
         ctx.num_steps, ctx.surrogate = num_steps, surrogate
         return rates, trace[-1].clone()  # a row of the trace would keep all of it alive
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_rates: Tensor, grad_membrane: Tensor) -> tuple[Any, ...]:
-        trace, membrane, beta, threshold = ctx.saved_tensors
+        trace, current, membrane, beta, threshold = ctx.saved_tensors
         steps = ctx.num_steps
+        if differentiated_again(grad_rates, grad_membrane):
+            return by_elementary_operators(
+                partial(_plain_rates, num_steps=steps, surrogate=ctx.surrogate),
+                (current, membrane, beta, threshold), (grad_rates, grad_membrane), ctx, 2)
         grad_current = torch.zeros_like(grad_rates, memory_format=torch.contiguous_format)
         grad_beta, grad_threshold = torch.zeros_like(membrane), torch.zeros_like(membrane)
         later, share = grad_membrane, grad_rates / steps
@@ -149,6 +117,15 @@ class _SpikeRates(torch.autograd.Function):
             later = later * beta
         return (grad_current, later, grad_beta.sum_to_size(beta.shape),
                 grad_threshold.sum_to_size(threshold.shape), None, None)
+
+
+def _plain_rates(
+    current: Tensor, membrane: Tensor, beta: Tensor, threshold: Tensor, num_steps: int,
+    surrogate: SpikeGradient,
+) -> tuple[Tensor, Tensor]:
+    """What ``_integrate`` gives, by operators that autograd sees."""
+    spikes, membrane = plain_steps(current, membrane, beta, threshold, num_steps, surrogate)
+    return spikes.unflatten(0, (-1, num_steps)).mean(1), membrane
 
 
 def _pieces(ticks: int, steps: int, most: int) -> Iterator[tuple[int, int, int]]:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from liquidspike_ros.control.deployment import deployed_copy
 from liquidspike_ros.control.eager_step import EagerStep, leaves
 from liquidspike_ros.control.native_step import NativeStep
 from liquidspike_ros.control.policy_runtime import PolicyRuntime
 from liquidspike_ros.control.rehearsal import blank_observation, compare, rehearsal
 from liquidspike_ros.control.tensors import robot_model_config
 from liquidspike_ros.core import native
+from liquidspike_ros.core.deployment import deploy
 from liquidspike_ros.core.native.memory import NotPlain
 from liquidspike_ros.robot import RobotSpec
 
@@ -38,7 +38,7 @@ def uneven(model):
 def both(make_policy, small_robot):
     """Makes the eager and the native step of one model."""
     def make(robot=small_robot, **changes):
-        model = deployed_copy(uneven(make_policy(**robot_model_config(robot) | changes)), CPU)
+        model = deploy(uneven(make_policy(**robot_model_config(robot) | changes)), CPU)
         return EagerStep(model, robot, CPU), NativeStep(model, robot)
 
     with torch.inference_mode():
@@ -133,7 +133,7 @@ def test_a_bad_dt_is_refused(both, small_robot, dt):
     {'camera_architecture': 'efficient'}, {'backbone': 'ltc'}, {'coding': 'rate'},
     {'backend': 'reference'}], ids=str)
 def test_a_model_of_which_some_has_no_such_code_is_left_to_torch(make_policy, small_robot, changes):
-    model = deployed_copy(make_policy(**changes), CPU)
+    model = deploy(make_policy(**changes), CPU)
     with pytest.raises(NotPlain):
         NativeStep(model, small_robot)
     runtime = PolicyRuntime(model, small_robot)

@@ -11,11 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from liquidspike_ros.control.captured_step import CapturedStep
-from liquidspike_ros.control.deployment import deployed_copy
 from liquidspike_ros.control.eager_step import EagerStep, leaves
 from liquidspike_ros.control.policy_runtime import PolicyRuntime
 from liquidspike_ros.control.rehearsal import compare, rehearsal
 from liquidspike_ros.control.static_step import StaticStep
+from liquidspike_ros.core.deployment import deploy
 
 CPU = torch.device('cpu')
 STRATEGIES = ('early', 'late', 'hybrid', 'hierarchical')
@@ -137,7 +137,7 @@ def test_on_a_device_the_step_neither_looks_at_values_nor_copies_from_the_host(
         make_policy, strategy, architecture):
     """On the device without memory: what depends on a value raises there, and copies show."""
     meta = torch.device('meta')
-    model = deployed_copy(make_policy(fusion_strategy=strategy, camera_architecture=architecture),
+    model = deploy(make_policy(fusion_strategy=strategy, camera_architecture=architecture),
                           meta)
     inputs = {name: torch.empty(1, *shape, device=meta)
               for name, shape in model.sample_shapes.items()}
@@ -153,7 +153,7 @@ def test_on_a_device_the_step_neither_looks_at_values_nor_copies_from_the_host(
 @pytest.mark.parametrize('strategy', STRATEGIES)
 def test_captured_it_gives_what_the_eager_step_gives(make_policy, small_robot, strategy):
     cuda = torch.device('cuda')
-    model = deployed_copy(make_policy(fusion_strategy=strategy), cuda)
+    model = deploy(make_policy(fusion_strategy=strategy), cuda)
     with torch.inference_mode():
         gap = compare(EagerStep(model, small_robot, cuda), CapturedStep(model, small_robot, cuda),
                       rehearsal(small_robot, 40, seed=3))
@@ -164,7 +164,7 @@ def test_captured_it_gives_what_the_eager_step_gives(make_policy, small_robot, s
 @pytest.mark.gpu
 def test_captured_no_tensor_moves_and_it_tells_what_the_eager_step_tells(make_policy, small_robot):
     cuda = torch.device('cuda')
-    model = deployed_copy(make_policy(fusion_strategy='hybrid'), cuda)
+    model = deploy(make_policy(fusion_strategy='hybrid'), cuda)
     with torch.inference_mode():
         eager, captured = (kind(model, small_robot, cuda) for kind in (EagerStep, CapturedStep))
         places = set()

@@ -7,14 +7,9 @@ import snntorch
 import torch
 from torch import Tensor
 
-from liquidspike_ros.core.neurons import (
-    leaky_sequence,
-    LIFPopulation,
-    run_populations,
-    spike_gradient,
-    SURROGATES,
-)
+from liquidspike_ros.core.neurons import leaky_sequence, LIFPopulation, run_populations
 from liquidspike_ros.core.reference import leaky_reference
+from liquidspike_ros.core.surrogates import spike_gradient, SURROGATES
 
 
 def drawn(seed: int, batch: int, ticks: int, units: int) -> tuple[Tensor, ...]:

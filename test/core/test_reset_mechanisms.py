@@ -6,7 +6,8 @@ import pytest
 import snntorch
 import torch
 
-from liquidspike_ros.core.neurons import LIFPopulation, RESETS, SURROGATES
+from liquidspike_ros.core.neurons import LIFPopulation, RESETS
+from liquidspike_ros.core.surrogates import SURROGATES
 
 
 def built(seed: int = 0, units: int = 4, **arguments) -> LIFPopulation:

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 import pytest
 import torch
 
-from liquidspike_ros.core.neurons import leaky_sequence, spike_gradient, SURROGATES
+from liquidspike_ros.core.neurons import leaky_sequence
 from liquidspike_ros.core.spike_rates import spike_rates
+from liquidspike_ros.core.surrogates import spike_gradient, SURROGATES
 
 
 def drawn(seed: int, ticks: int, batch: int, units: int) -> list[torch.Tensor]:

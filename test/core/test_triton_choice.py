@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from liquidspike_ros.core import triton_choice
-from liquidspike_ros.core.neurons import leaky_sequence, LIFPopulation, spike_gradient
+from liquidspike_ros.core.neurons import leaky_sequence, LIFPopulation
 from liquidspike_ros.core.reset_mechanisms import plain_sequence
 from liquidspike_ros.core.spike_rates import spike_rates
+from liquidspike_ros.core.surrogates import spike_gradient
 from liquidspike_ros.core.triton_choice import triton_rates, triton_sequence, Verdict
 from liquidspike_ros.core.triton_lif import Population, Variant
 

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from liquidspike_ros.core import triton_choice
-from liquidspike_ros.core.neurons import leaky_sequence, spike_gradient, SURROGATES
+from liquidspike_ros.core.neurons import leaky_sequence
 from liquidspike_ros.core.spike_rates import spike_rates
+from liquidspike_ros.core.surrogates import spike_gradient, SURROGATES
 from liquidspike_ros.core.triton_choice import prove, triton_rates, triton_sequence, Verdict
 from liquidspike_ros.core.triton_lif import Population, Surrogate, Variant
 

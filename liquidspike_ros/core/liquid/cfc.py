@@ -20,10 +20,10 @@ from typing import Any
 
 import torch
 from torch import nn, Tensor
-from torch.nn import functional
 
 from ..cfc_sequence import cfc_sequence
-from ..kept_weights import KeptWeights
+from ..derived_weights import DerivedWeights
+from ..judgement import elementary, why_call
 from ..neurons import BACKENDS
 from ..products import affine
 
@@ -156,7 +156,7 @@ class CfC(nn.Module):
         self.input_size, self.units, self.mode = input_size, units, mode
         self.backbone_units, self.backbone_layers = backbone_units, backbone_layers
         self.activation, self.dt_scale, self.backend = activation, dt_scale, backend
-        self.kept = KeptWeights()
+        self.derived = DerivedWeights()
         self._build()
 
     @property
@@ -217,9 +217,10 @@ class CfC(nn.Module):
 
     @property
     def one_node(self) -> bool:
-        """Whether sequences run as one autograd node; other shapes, and exports, go by ticks."""
+        """Whether sequences may run as one autograd node on its weights; else tick by tick."""
         return (self.backend == 'fused' and self.backbone_layers == 1 and self.mode != 'pure'
-                and self.activation in TANH_CONSTANTS and not torch.compiler.is_exporting())
+                and self.activation in TANH_CONSTANTS and not elementary()
+                and [*map(type, self.backbone)] == [nn.Linear, ACTIVATIONS[self.activation]])
 
     def sequence_weights(self) -> dict[str, Tensor]:
         """Weights as ``cfc_sequence`` takes them, each with a leading dimension to stack on.
@@ -239,8 +240,8 @@ class CfC(nn.Module):
         }
 
     def _fused(self, inputs: Tensor, hx: Tensor, spans: Tensor) -> tuple[Tensor, Tensor]:
-        if self.one_node:
-            w = self.kept.get('sequence', [self.backbone, self.heads], self.sequence_weights)
+        if self.one_node and not (why_call(self.backbone) or why_call(self.heads)):
+            w = self.derived.get('sequence', self.sequence_weights)
             rows = inputs.transpose(0, 1)  # [T, B, I]
             drive = affine(rows.reshape(1, -1, self.input_size), w['input'], w['offset'])
             hidden = cfc_sequence(
@@ -251,16 +252,9 @@ class CfC(nn.Module):
         return self._tick_by_tick(inputs, hx, spans)
 
     def _tick_by_tick(self, inputs: Tensor, hx: Tensor, spans: Tensor) -> tuple[Tensor, Tensor]:
-        first = self.backbone[0] if self.backbone_layers else self.heads
-        assert isinstance(first, nn.Linear)
-        weight_x, weight_h = first.weight.split([self.input_size, self.units], dim=1)
-        projected = functional.linear(inputs, weight_x, first.bias)  # [B, T, first layer]
-        recurrent = weight_h.t()
-        deeper = self.backbone[1:]
         states = []
-        for drive, span in zip(projected.unbind(1), spans.unbind(1), strict=True):
-            z = torch.addmm(drive, hx, recurrent)
-            heads = self.heads(deeper(z)) if self.backbone_layers else z
+        for x, span in zip(inputs.unbind(1), spans.unbind(1), strict=True):
+            heads = self.heads(self.backbone(torch.cat([x.to(hx.dtype), hx], 1)))
             hx = self._interpolate(heads, span)
             states.append(hx)
         return torch.stack(states, 1), hx

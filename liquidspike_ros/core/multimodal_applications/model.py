@@ -112,6 +112,10 @@ class FusionModel(nn.Module):
         self._check(inputs, 2)
         return self.network.unroll(inputs, state, dt, present, return_info)
 
+    def way(self) -> str:
+        """How calls without gradients run, and why not faster; see ``MultiModalFusionNetwork``."""
+        return self.network.way()
+
     def init_state(
         self,
         batch_size: int,

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from .. import spike_coding
-from ..neurons import run_populations
 from .state import State
 
 if TYPE_CHECKING:
@@ -32,13 +31,13 @@ def runs_alone(encoder: ModalityEncoder) -> bool:
 
 
 def encode_alone(
-    encoder: ModalityEncoder, features: Tensor | None, present: Tensor, state: State
+    encoder: ModalityEncoder, features: Tensor, present: Tensor, state: State
 ) -> tuple[Tensor, Tensor, State]:
     """Features to spike rates.
 
     Args:
         encoder: Of the modality.
-        features: Preprocessed ``[B, T, input_dim]``; None if never there.
+        features: Preprocessed ``[B, T, input_dim]``.
         present: ``[B, T]`` bool.
         state: Of the modality.
 
@@ -49,7 +48,7 @@ def encode_alone(
     if encoder.coding == 'delta':
         memory['last'] = state['last']
     held = steps  # spike steps for which a current is held
-    if features is not None and encoder.coding != 'direct':
+    if encoder.coding != 'direct':
         features = encoder.norm(features)
         if encoder.coding == 'delta':
             spikes, memory['last'] = spike_coding.delta(features, state['last'], present)
@@ -62,5 +61,5 @@ def encode_alone(
         currents = torch.sigmoid(torch.where(here, encoder.current(spikes), encoder.absent))
     else:
         currents = encoder.currents(features, present)
-    fired, membrane = run_populations([encoder.population], currents, state['membrane'], held)
+    fired, membrane = encoder.population(currents, state['membrane'], held)
     return fired.unflatten(1, (-1, steps)).mean(2), membrane, memory

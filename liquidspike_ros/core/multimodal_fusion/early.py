@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
-from ..kept_weights import KeptWeights
+from ..derived_weights import DerivedWeights
+from ..judgement import why_call
 from .config import ModalityConfig, ModalityType, require_agreement
 from .encoder import encode, feature_norm, ModalityEncoder
-from .native_tick import native_early_tick
-from .one_tick import run_early_tick, Tick, Ticked
 from .parts import Batch, Fused, FusionSizes, OutputHead
-from .side_by_side import group_key, structure
+from .side_by_side import group_key, has_all
 from .state import State
 from .tick_weights import early_layout, EarlyWeights
 
@@ -56,7 +55,7 @@ class EarlyFusion(nn.Module):
         # Its input always holds something, the learned tokens at least.
         self.shared.absent.requires_grad_(False)
         self.head = OutputHead(sizes.fusion_dim, sizes.fusion_dim // 2 or 1, sizes.output_dim)
-        self.kept = KeptWeights()
+        self.derived = DerivedWeights()
 
     @property
     def state_sizes(self) -> dict[str, Any]:
@@ -79,26 +78,20 @@ class EarlyFusion(nn.Module):
             adapted[name] = token
         everything = torch.cat(list(adapted.values()), -1)
         encoded = encode(
-            {'shared': self.shared}, {'shared': everything}, None, state, batch.dt, self.kept
+            {'shared': self.shared}, {'shared': everything}, None, state, batch.dt, self.derived
         )
         return Fused(output=self.head(encoded.tokens[:, :, 0]), features=adapted, encoded=encoded,
                      state=dict(encoded.state))
 
-    def tick_weights(self, owner: nn.Module, logits: Tensor) -> EarlyWeights | None:
-        """Weights for ``tick``; see ``EncodedFusion``."""
-        return self.kept.get('tick', [self], lambda: self._laid_out(logits), owner,
-                             lambda: structure(self.shared))
-
-    def _laid_out(self, logits: Tensor) -> EarlyWeights | None:
+    def tick_weights(self, logits: Tensor) -> EarlyWeights | None:
+        """Weights for single ticks in C; see ``EncodedFusion``."""
         alike = type(self.shared) is ModalityEncoder and group_key(self.shared) is not None
-        shapes = {tuple((type(part), getattr(part, 'in_features', None)) for part in adapter)
+        shapes = {tuple((type(part), getattr(part, 'in_features', getattr(part, 'eps', None)))
+                        for part in adapter)
                   for adapter in self.adapters.values() if type(adapter) is nn.Sequential}
-        if not alike or len(shapes) > 1 or type(self.head) is not OutputHead:
+        whole = all(has_all(adapter[0]) for adapter in self.adapters.values()
+                    if isinstance(adapter, nn.Sequential))
+        if (why_call(self) or not alike or not whole or len(shapes) > 1
+                or type(self.head) is not OutputHead):
             return None
-        w = early_layout(self, logits)
-        return replace(w, native=native_early_tick(w))
-
-    def tick(self, w: EarlyWeights, tick: Tick, state: State, insight: bool) -> Ticked:
-        """One tick the lean way, see ``one_tick``."""
-        done: Ticked | None = None if w.native is None else w.native(tick, state, insight)
-        return run_early_tick(w, tick, state) if done is None else done
+        return early_layout(self, logits)

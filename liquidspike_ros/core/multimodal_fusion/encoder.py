@@ -15,7 +15,7 @@ import torch
 from torch import nn, Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..kept_weights import KeptWeights
+from ..derived_weights import DerivedWeights
 from ..liquid import build_liquid
 from ..neurons import LIFPopulation
 from .absent import without_effect
@@ -65,17 +65,15 @@ class ModalityEncoder(nn.Module):
         sizes = {'membrane': self.population.units, 'hx': self.liquid.state_size}
         return sizes | {'last': self.input_dim} if self.coding == 'delta' else sizes
 
-    def currents(self, features: Tensor | None, present: Tensor) -> Tensor:
-        """Currents ``[B, T, N]`` of features ``[B, T, input_dim]`` (None: never there)."""
-        silent = self.absent.expand(*present.shape, -1)
-        if features is None:
-            return torch.sigmoid(silent)
+    def currents(self, features: Tensor, present: Tensor) -> Tensor:
+        """Currents ``[B, T, N]`` of features ``[B, T, input_dim]``."""
         drive = self.current(self.norm(features))
-        return torch.sigmoid(torch.where(present.unsqueeze(-1), drive, silent))
+        return torch.sigmoid(torch.where(present.unsqueeze(-1), drive, self.absent))
 
     def forward(
-        self, inputs: Tensor, state: State, dt: Tensor, present: Tensor | None = None
-    ) -> tuple[Tensor, State]:
+        self, inputs: Tensor, state: State, dt: Tensor, present: Tensor | None = None,
+        return_rates: bool = False,
+    ) -> Any:
         """Encode a sequence of raw inputs.
 
         Args:
@@ -84,9 +82,10 @@ class ModalityEncoder(nn.Module):
                 features that were there last ``[B, input_dim]``.
             dt: Seconds, ``[B, T, 1]``.
             present: ``[B, T]`` bool; all if None.
+            return_rates: Also return the spike rates ``[B, T, N]``.
 
         Returns:
-            Features ``[B, T, encoder_dim]`` and the state afterwards.
+            Features ``[B, T, encoder_dim]`` and the state afterwards, and last the rates.
         """
         if inputs.dim() < 3:
             raise ValueError(f'input: got shape {tuple(inputs.shape)}, '
@@ -95,8 +94,11 @@ class ModalityEncoder(nn.Module):
             present = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
         features = preprocess('input', self.preprocessing, inputs.flatten(0, 1),
                               present.flatten(), self.input_dim).unflatten(0, present.shape)
-        encoded = encode({'it': self}, {'it': features}, {'it': present}, {'it': state}, dt)
-        return encoded.tokens[:, :, 0], encoded.state['it']
+        rates, membrane, memory = encode_alone(self, features, present, state)
+        outputs, hx = self.liquid(rates, state['hx'], dt)
+        tokens = self.dropout(self.readout(outputs))
+        after = {'membrane': membrane, 'hx': hx} | memory
+        return (tokens, after, rates) if return_rates else (tokens, after)
 
 
 def feature_norm(config: ModalityConfig) -> nn.Module:
@@ -156,7 +158,7 @@ def encode(
     present: Mapping[str, Tensor] | None,
     states: Mapping[str, State],
     dt: Tensor,
-    kept: KeptWeights | None = None,
+    derived: DerivedWeights | None = None,
 ) -> Encoded:
     """Encode several modalities, those of equal size side by side.
 
@@ -166,12 +168,12 @@ def encode(
         present: ``[B, T]`` bool by modality; None if everything is there.
         states: State by modality.
         dt: Seconds, ``[B, T, 1]``.
-        kept: Where stacked weights are kept between calls; nowhere if None.
+        derived: Makes stacked weights; at every call anew if None.
     """
     groups: dict[Any, list[str]] = {}
     for name, encoder in encoders.items():
         groups.setdefault(group_key(encoder) or name, []).append(name)
-    kept = kept or KeptWeights()
+    derived = derived or DerivedWeights()
     tokens: dict[str, Tensor] = {}
     rates: list[tuple[tuple[str, ...], Tensor]] = []
     after: dict[str, State] = {}
@@ -183,7 +185,7 @@ def encode(
                 states[key], dt)
             rates.append(((key,), spiking.transpose(0, 1).unsqueeze(1)))
             continue
-        encoded, spiking, membrane, hx = run_group(group, features, present, states, dt, kept)
+        encoded, spiking, membrane, hx = run_group(group, features, present, states, dt, derived)
         rates.append((tuple(names), spiking))
         for index, name in enumerate(names):
             after[name] = {'membrane': membrane[index], 'hx': hx[index]}
@@ -200,10 +202,8 @@ def _encode_alone(
     encoder: ModalityEncoder, features: Tensor | None, present: Tensor | None, state: State,
     dt: Tensor,
 ) -> tuple[Tensor, Tensor, State]:
-    """An encoder that does not run side by side: another cell, coding, reset or backend."""
-    if present is None:
-        present = torch.ones(dt.shape[:2], dtype=torch.bool, device=dt.device)
-    rates, membrane, memory = encode_alone(encoder, features, present, state)
-    outputs, hx = encoder.liquid(rates, state['hx'], dt)
-    after = {'membrane': membrane, 'hx': hx} | memory
-    return encoder.dropout(encoder.readout(outputs)), rates, after
+    """An encoder that does not run side by side, see ``group_key``."""
+    if features is None:
+        features = dt.new_zeros(*dt.shape[:2], encoder.input_dim)
+    tokens, after, rates = encoder(features, state, dt, present, return_rates=True)
+    return tokens, rates, after

@@ -1,13 +1,15 @@
-"""Single ticks of a batch of one by the C code of ``native``; the values are those of ``one_tick``.
+"""Single ticks of a batch of one by the C code of ``native``, on weights of a deployed copy.
 
-Whatever the C code is not for (more rows, other precisions, tensors that are not plain memory) is
-left to the torch calls there.
+The values are those of ``strategies`` and ``side_by_side``. Whatever the C code is not for (more
+rows, gradients, tensors that are not plain memory) is left to the calls there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import ctypes
 from operator import itemgetter
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,9 +17,43 @@ from torch import Tensor
 from ..native import kernels, structures, takes
 from ..native.memory import is_plain, is_watched, NotPlain
 from .native_weights import memory_units, Pointers
-from .one_tick import Tick, Ticked
 from .state import State
 from .tick_weights import EarlyWeights, EncoderWeights, TickWeights
+
+
+class Tick(NamedTuple):
+    """What a tick works on.
+
+    Attributes:
+        features: Preprocessed ``[1, input_dim]`` by modality; None if not there at all.
+        present: ``[M, 1, 1]`` bool; None if everything is there.
+        shares: Weight of each modality ``[M, 1, 1]``: 0 where absent, sums to 1 over M. None if
+            everything is there.
+        dt: Seconds, a number or ``[1, 1]``.
+    """
+
+    features: Mapping[str, Tensor | None]
+    present: Tensor | None
+    shares: Tensor | None
+    dt: Tensor | float
+
+
+class Ticked(NamedTuple):
+    """What it makes of it.
+
+    Attributes:
+        output: ``[1, output_dim]``.
+        tokens: Features of the modalities ``[M, 1, E]``, if asked for.
+        rates: Spike rates ``[populations, 1, N]``.
+        attention: ``[1, heads, M, M]``, if there is any and it was asked for.
+        state: Afterwards.
+    """
+
+    output: Tensor
+    tokens: Tensor | None
+    rates: Tensor
+    attention: Tensor | None
+    state: State
 
 
 class NativeTick:
@@ -27,12 +63,15 @@ class NativeTick:
         structure: The weights as the C code takes them.
         usual: Where the shares [M] stand if everything is there.
         state_sizes: Units of the state, in the order in which the C code has it.
+        shares: Weight of each modality ``[M, 1, 1]`` if everything is there.
+        nested_sizes: Units of the state, nested as it is.
 
     Raises:
         NotPlain: The weights are not for the C code.
     """
 
     def __init__(self, w: TickWeights) -> None:
+        self.shares, self.nested_sizes = w.shares, w.state_sizes
         library, last = kernels(), w.votes if w.core is None else w.core
         assert library is not None
         assert last is not None
@@ -59,7 +98,13 @@ class NativeTick:
         self._attention = (1, w.levels[-1].num_heads, cells, cells) if w.levels else None
 
     def __call__(self, tick: Tick, state: State, insight: bool) -> Ticked | None:
-        """One tick; None if that is not for the C code. Arguments as those of ``run_tick``."""
+        """One tick; None if that is not for the C code.
+
+        Args:
+            tick: What is there.
+            state: Before.
+            insight: Whether tokens and attention are wanted.
+        """
         features, cells = tick.features, self._cells
         before = [*map(state['encoders'].__getitem__, features)]
         memory = state['memory']['hx'] if self._memory else None
@@ -98,12 +143,15 @@ class NativeEarlyTick:
         structure: The weights as the C code takes them.
         usual: Where the factors [M] stand if everything is there.
         state_sizes: Units of the state, in the order in which the C code has it.
+        shares: Weight of each modality ``[M, 1, 1]`` if everything is there.
+        nested_sizes: Units of the state, nested as it is.
 
     Raises:
         NotPlain: The weights are not for the C code.
     """
 
     def __init__(self, w: EarlyWeights) -> None:
+        self.shares, self.nested_sizes = w.shares, w.state_sizes
         library = kernels()
         assert library is not None
         self._run, self._like = library.early_tick, w.factors
@@ -146,18 +194,12 @@ class NativeEarlyTick:
                       state={'shared': {'membrane': membrane, 'hx': hx}})
 
 
-def native_tick(w: TickWeights) -> NativeTick | None:
-    """Late, hybrid or hierarchical fusion in C; None where it has to run in torch."""
-    try:
-        return NativeTick(w) if takes(w.shares) else None
-    except NotPlain:
+def native_tick(w: TickWeights | EarlyWeights) -> NativeTick | NativeEarlyTick | None:
+    """Single ticks in C; None where they have to run in torch."""
+    if not takes(w.shares):
         return None
-
-
-def native_early_tick(w: EarlyWeights) -> NativeEarlyTick | None:
-    """Early fusion in C; None where it has to run in torch."""
     try:
-        return NativeEarlyTick(w) if takes(w.shares) else None
+        return NativeTick(w) if isinstance(w, TickWeights) else NativeEarlyTick(w)
     except NotPlain:
         return None
 

@@ -6,8 +6,8 @@ import torch
 
 from ..native import structures
 from ..native.memory import FEW, Kept, NotPlain
-from ..products import Affine
 from .tick_weights import (
+    Affine,
     AttentionWeights,
     CoreWeights,
     EarlyWeights,
@@ -28,8 +28,6 @@ class Pointers(Kept):
         self, w: Affine, layers: int, inputs: int, outputs: int | None = None
     ) -> structures.Affine:
         """Layers of these sizes, any ``outputs`` if None; if these are few, laid out once more."""
-        if w.columns:
-            raise NotPlain
         outputs = w.outputs if outputs is None else outputs
         few = outputs < FEW
         weight = (self.to(w.weight.mT, layers, outputs, inputs) if few else

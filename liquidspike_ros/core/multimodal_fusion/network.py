@@ -13,15 +13,19 @@ from torch import nn, Tensor
 from ...untrusted.text import brief
 from .. import native
 from ..constants import register_constant
+from ..derived_weights import DerivedWeights
+from ..judgement import elementary, why_call
 from ..liquid import timespans_like
+from ..native.memory import is_watched
 from ..sizes import require_size
 from .absent import without_effect
 from .config import FusionStrategy, ModalityConfig, parse_enum, parse_modalities
-from .encoder import preprocess
+from .encoder import ModalityEncoder, preprocess
 from .info import FusionInfo
 from .inputs import dropout_rates, given_inputs
-from .one_tick import lean, Tick, Ticked
+from .native_tick import native_tick, NativeEarlyTick, NativeTick, Tick
 from .parts import Batch, Fused, FusionSizes
+from .side_by_side import why_alone
 from .state import check_state, State
 from .strategies import STRATEGIES
 
@@ -94,6 +98,7 @@ class MultiModalFusionNetwork(nn.Module):
             num_attention_heads=num_attention_heads, dt_scale=dt_scale, backend=backend,
         )
         self.fusion = STRATEGIES[strategy](configs, sizes)
+        self.deployed = DerivedWeights()  # of the tick in C; frozen by ``deploy``
 
     def forward(
         self,
@@ -150,10 +155,11 @@ class MultiModalFusionNetwork(nn.Module):
         Raises:
             ValueError: Names the input or state entry, what was got and what was expected.
         """
-        if lean(self.modality_logits) and not self.training:
-            laid_out = self.fusion.tick_weights(self, self.modality_logits)
-            if laid_out is not None:
-                return self._tick(laid_out, inputs, state, dt, present, return_info)
+        tick = self._native_tick()
+        if tick is not None:
+            done = self._tick(tick, inputs, state, dt, present, return_info)
+            if done is not None:
+                return done
         given = {name: None if value is None else value.unsqueeze(1)
                  for name, value in inputs.items()}
         here = None if present is None else present.unsqueeze(1)
@@ -162,49 +168,93 @@ class MultiModalFusionNetwork(nn.Module):
             return output[:, 0], after, info.tick(0)
         return output[:, 0], after
 
+    def way(self) -> str:
+        """How calls without gradients run, and why not faster.
+
+        ``'in C'``: single ticks of one row, of a copy from ``deploy``. ``'side by side'``: encoders
+        of equal size as one, on stacked weights. ``'layer by layer: …'``: some encoders call each
+        of their layers, with the reason by encoder.
+        """
+        if self._native_tick() is not None:
+            return 'in C'
+        encoders: dict[str, Any] = dict(getattr(self.fusion, 'encoders', None) or
+                                        {'shared': getattr(self.fusion, 'shared', None)})
+        reasons = {name: why_alone(encoder) for name, encoder in encoders.items()
+                   if isinstance(encoder, ModalityEncoder)}
+        called = [f'{name}: {reason}' for name, reason in reasons.items() if reason]
+        return f'layer by layer: {"; ".join(called)}' if called else 'side by side'
+
     def native_reason(self) -> str:
         """Why single ticks of one row do not run in C when gradients are off; '' if they do."""
         like = self.modality_logits
         if not native.takes(like):
             return native.reason() or (f'got weights in {like.dtype} on {like.device}, '
                                         f'expected torch.float32 on cpu')
-        with torch.no_grad():
-            laid_out = self.fusion.tick_weights(self, like)
-        if laid_out is None:
-            return ('got encoders that differ, or of a kind with no such code, expected CfC cells '
-                    'of equal size with directly coded inputs')
-        return '' if laid_out.native is not None else (
-            'got weights that are not plain memory, or do not fit each other')
+        if not self.deployed.frozen:
+            return 'got a model that may change, expected a copy from deploy'
+        if self._laid_out() is not None:
+            return ''
+        reason = why_call(self.fusion)
+        return (f'got layers that have to be called ({reason})' if reason else
+                'got encoders that differ, or of a kind with no such code, or weights that do not '
+                'fit each other, expected CfC cells of equal size with directly coded inputs')
+
+    @property
+    def native(self) -> NativeTick | NativeEarlyTick | None:
+        """Single ticks in C of a deployed copy; None where there are none."""
+        return self._laid_out() if self.deployed.frozen else None
+
+    def _laid_out(self) -> NativeTick | NativeEarlyTick | None:
+        def build() -> NativeTick | NativeEarlyTick | None:
+            if not native.takes(self.modality_logits):
+                return None
+            try:
+                w = self.fusion.tick_weights(self.modality_logits)
+            except (RuntimeError, ValueError, IndexError):
+                return None  # weights do not fit each other: the layers say which
+            return None if w is None else native_tick(w)
+
+        return self.deployed.get('tick', build)
+
+    def _native_tick(self) -> NativeTick | NativeEarlyTick | None:
+        """Single ticks in C, where this is a deployed copy and nothing but a result is wanted."""
+        if (not self.deployed.frozen or torch.is_grad_enabled() or self.training
+                or torch.compiler.is_compiling() or torch.is_autocast_enabled('cpu')
+                or elementary() or is_watched()):
+            return None
+        return self._laid_out()
 
     def _tick(
-        self, laid_out: Any, inputs: Mapping[str, Tensor | None], state: State | None,
-        dt: Tensor | float, present: Tensor | None, return_info: bool,
+        self, tick: NativeTick | NativeEarlyTick, inputs: Mapping[str, Tensor | None],
+        state: State | None, dt: Tensor | float, present: Tensor | None, return_info: bool,
     ) -> Any:
-        """``step`` with as few calls as it takes, on the weights that the strategy laid out."""
+        """``step`` of one row in C; None if that is not for the C code."""
         given = given_inputs(inputs, self.modalities, 1)
-        batch = next(iter(given.values())).shape[0]
-        here = self._tick_presence(given, present, batch)
+        if len(next(iter(given.values()))) != 1:
+            return None
+        here = self._tick_presence(given, present)
         features: dict[str, Tensor | None] = dict.fromkeys(self.modalities)
         for name, value in given.items():
             row = None if here is None else here[:, self.modalities.index(name)]
             features[name] = preprocess(name, self.preprocessors[name], value, row,
                                         self.feature_dims[name])
         if state is None:
-            state = self.init_state(batch)
+            state = self.init_state(1)
         else:
-            check_state(state, laid_out.state_sizes, batch)
+            check_state(state, tick.nested_sizes, 1)
         weights = None if here is None else self._weights(here)
-        tick = Tick(
+        ticked = tick(Tick(
             features=features, shares=None if weights is None else weights.t().unsqueeze(-1),
             present=None if here is None else here.t().unsqueeze(-1),
             dt=dt if isinstance(dt, float) and 0.0 <= dt < math.inf else
-            timespans_like(dt, batch, 1, self.modality_logits)[:, 0])
-        ticked: Ticked = self.fusion.tick(laid_out, tick, state, return_info)
+            timespans_like(dt, 1, 1, self.modality_logits)[:, 0]), state, return_info)
+        if ticked is None:
+            return None
         if ticked.tokens is None or not return_info:
             return ticked.output, ticked.state
-        shape = (batch, len(self.modalities))
+        shape = (1, len(self.modalities))
         if weights is None:  # a copy, since later ticks read the shares
-            weights = laid_out.shares.view(-1).expand(shape).clone()
+            weights = tick.shares.view(-1).expand(shape).clone()
         return ticked.output, ticked.state, FusionInfo(
             modalities=self.modalities,
             features=dict(zip(self.modalities, ticked.tokens, strict=True)),
@@ -323,16 +373,17 @@ class MultiModalFusionNetwork(nn.Module):
         if torch.is_grad_enabled() or len(given) < len(self.modalities):
             return there, False
         # To look at a tensor stalls a device and has no meaning in a graph that is being traced.
-        visible = there.device.type == 'cpu' and not torch.compiler.is_compiling()
+        visible = (there.device.type == 'cpu' and not torch.compiler.is_compiling()
+                   and not elementary())
         return there, present is None or (visible and bool(there.all()))
 
     def _tick_presence(
-        self, given: Mapping[str, Tensor], present: Tensor | None, batch: int
+        self, given: Mapping[str, Tensor], present: Tensor | None
     ) -> Tensor | None:
-        """What is there ``[B, M]``; None if everything is, the usual case."""
+        """What is there ``[1, M]``; None if everything is, the usual case."""
         if present is None and len(given) == len(self.modalities):
             return None
-        here, complete = self._presence(given, present, (batch,))
+        here, complete = self._presence(given, present, (1,))
         return None if complete else here
 
     def _weights(self, there: Tensor | None) -> Tensor:

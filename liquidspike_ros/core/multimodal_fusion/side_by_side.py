@@ -2,13 +2,12 @@
 
 At a batch of one a tick costs what its operator calls cost, so their number is what counts: four
 modalities need no more calls than one. The stacked weights follow the parameters: with gradients
-they are stacked anew at each call, without they are kept until a parameter changes.
+they are stacked anew at each call; a deployed copy keeps them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import attrgetter
 from typing import Any, TYPE_CHECKING
 
 import torch
@@ -16,39 +15,49 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 from ..cfc_sequence import cfc_sequence
-from ..kept_weights import KeptWeights, stack_weights, Weights
+from ..derived_weights import DerivedWeights, stack_weights, Weights
+from ..judgement import why_call
 from ..liquid import CfC
-from ..neurons import LIFPopulation, spike_gradient
+from ..neurons import LIFPopulation
 from ..products import affine
 from ..spike_rates import spike_rates
+from ..surrogates import spike_gradient
 from .coded import runs_alone
 
 if TYPE_CHECKING:
     from .encoder import ModalityEncoder
 
+def why_alone(encoder: ModalityEncoder) -> str:
+    """Why an encoder cannot run side by side with others of its size; '' if it can."""
+    liquid, population, norm = encoder.liquid, encoder.population, encoder.norm
+    for name, part in encoder.named_children():
+        if name != 'preprocessing' and (reason := why_call(part)):
+            return f'{name}: {reason}'
+    if not (type(liquid) is CfC and liquid.one_node):
+        return 'liquid: not a CfC with one backbone layer and a tanh'
+    if type(population) is not LIFPopulation or population.backend != 'fused':
+        return 'population: not a fused LIFPopulation'
+    if runs_alone(encoder):
+        return 'coding, reset or surrogate: not the usual ones'
+    return '' if has_all(norm) else 'norm: no weight or bias'
+
+
+def has_all(norm: nn.Module) -> bool:
+    """Whether a norm, if it is one, has both weight and bias."""
+    return not isinstance(norm, nn.LayerNorm) or (norm.weight is not None and norm.bias is not None)
+
+
 def group_key(encoder: ModalityEncoder) -> tuple[Any, ...] | None:
     """What encoders must share to run side by side; None for one that runs by itself."""
-    liquid, population = encoder.liquid, encoder.population
-    if not (type(liquid) is CfC and liquid.one_node and type(population) is LIFPopulation
-            and population.backend == 'fused' and not runs_alone(encoder)):
+    if why_alone(encoder):
         return None
+    liquid, population = encoder.liquid, encoder.population
+    assert isinstance(liquid, CfC)  # as why_alone made sure
+    dropout, norm = encoder.dropout, encoder.norm
     return (encoder.input_dim, encoder.encoder_dim, encoder.num_spike_steps, population.units,
             population.surrogate, liquid.units, liquid.backbone_units, liquid.mode,
-            liquid.activation, liquid.dt_scale, type(encoder.norm))
-
-
-def structure(encoder: ModalityEncoder) -> tuple[Any, ...]:
-    """What decides, besides weights and parts, how an encoder runs: cheap enough for every tick."""
-    parts = encoder._modules
-    liquid = parts['liquid']
-    return (_OWN(encoder), _POPULATION(parts['population']),
-            _CELL(liquid) if type(liquid) is CfC else None)
-
-
-_OWN = attrgetter('input_dim', 'encoder_dim', 'num_spike_steps', 'coding')
-_POPULATION = attrgetter('units', 'surrogate', 'backend', 'reset')
-_CELL = attrgetter('units', 'backbone_units', 'backbone_layers', 'mode', 'activation', 'dt_scale',
-                   'backend')
+            liquid.activation, liquid.dt_scale, type(norm), getattr(norm, 'eps', None), dropout.p,
+            dropout.training)
 
 
 def encoder_weights(encoder: ModalityEncoder) -> Weights:
@@ -84,7 +93,7 @@ def run_group(
     present: Mapping[str, Tensor] | None,
     states: Mapping[str, Mapping[str, Tensor]],
     dt: Tensor,
-    kept: KeptWeights,
+    derived: DerivedWeights,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Encode ``M`` modalities whose encoders share a ``group_key``.
 
@@ -94,14 +103,14 @@ def run_group(
         present: ``[B, T]`` bool by modality; None if everything is there.
         states: State by modality.
         dt: Seconds ``[B, T, 1]``.
-        kept: Where the stacked weights are kept between calls.
+        derived: Makes the stacked weights.
 
     Returns:
         Features ``[M, T, B, E]``, rates ``[T, M, B, N]``, membranes ``[M, B, N]`` and hidden
         states ``[M, B, H]``.
     """
     first = next(iter(encoders.values()))
-    weights = kept.get(tuple(encoders), encoders.values(), lambda: stacked_weights(encoders))
+    weights = derived.get(tuple(encoders), lambda: stacked_weights(encoders))
     batch, ticks = dt.shape[:2]
     count = len(encoders)
     x = torch.stack([_time_first(features[name], dt, first.input_dim) for name in encoders])

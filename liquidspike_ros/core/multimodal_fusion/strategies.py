@@ -17,7 +17,8 @@ import torch
 from torch import nn, Tensor
 
 from ..constants import register_constant
-from ..kept_weights import KeptWeights, stack_weights
+from ..derived_weights import DerivedWeights, stack_weights
+from ..judgement import why_call
 from ..liquid import CfC
 from ..products import affine
 from .attention import CrossModalAttentionFusion
@@ -25,10 +26,8 @@ from .config import FusionStrategy, ModalityConfig
 from .early import EarlyFusion
 from .encoded import Encoded
 from .encoder import encode, ModalityEncoder
-from .native_tick import native_tick
-from .one_tick import run_tick, Tick, Ticked
 from .parts import Batch, Fused, FusionCore, FusionSizes, OutputHead
-from .side_by_side import group_key, structure
+from .side_by_side import group_key
 from .state import State
 from .tick_weights import (
     attention_layout,
@@ -50,33 +49,21 @@ class EncodedFusion(nn.Module):
                                   backend=sizes.backend)
             for name, config in configs.items()
         })
-        self.kept = KeptWeights()
+        self.derived = DerivedWeights()
 
     def _encode(self, batch: Batch, state: State) -> Encoded:
         present = None if batch.complete else dict(
             zip(self.encoders, batch.present.unbind(-1), strict=True))
         return encode(self._encoders(), batch.features, present, state['encoders'], batch.dt,
-                      self.kept)
+                      self.derived)
 
-    def tick_weights(self, owner: nn.Module, logits: Tensor) -> TickWeights | None:
-        """Weights for ``tick``; None where single ticks have to go through ``forward``.
+    def tick_weights(self, logits: Tensor) -> TickWeights | None:
+        """Weights for single ticks in C; None where layers have to be called.
 
         Args:
-            owner: The module that the logits are a parameter of.
             logits: Of the modalities' weights ``[M]``.
         """
-        encoders: Iterable[Any] = self.encoders._modules.values()
-        return self.kept.get('tick', [self], lambda: self._prepared(logits), owner,
-                             lambda: [*map(structure, encoders)])
-
-    def tick(self, w: TickWeights, tick: Tick, state: State, insight: bool) -> Ticked:
-        """One tick the lean way, see ``one_tick``."""
-        done: Ticked | None = None if w.native is None else w.native(tick, state, insight)
-        return run_tick(w, tick, state, insight) if done is None else done
-
-    def _prepared(self, logits: Tensor) -> TickWeights | None:
-        w = self._laid_out(logits)
-        return None if w is None else replace(w, native=native_tick(w))
+        return None if why_call(self) else self._laid_out(logits)
 
     def _encoders(self) -> dict[str, ModalityEncoder]:
         return {name: encoder for name, encoder in self.encoders._modules.items()
@@ -124,13 +111,16 @@ class LateFusion(EncodedFusion):
         heads = {name: head for name, head in self.heads.items() if type(head) is OutputHead}
         if w is None or len(heads) < len(self.heads):
             return None
-        return replace(w, votes=vote_layout(heads, self._encoders(), w.shares))
+        return replace(w, votes=vote_layout(heads, self._encoders()))
 
     def _vote(self, tokens: Tensor, weights: Tensor) -> Tensor:
         """All heads side by side: tokens ``[B, T, M, E]`` to the weighted sum of their outputs."""
+        if why_call(self.heads):
+            votes = torch.stack([head(token) for head, token in zip(
+                self.heads.values(), tokens.unbind(-2), strict=True)], -2)
+            return (votes * weights.unsqueeze(-1)).sum(-2)
         heads = [head for head in self.heads.values() if isinstance(head, OutputHead)]
-        w = self.kept.get('heads', [self.heads],
-                          lambda: stack_weights(head.weights() for head in heads))
+        w = self.derived.get('heads', lambda: stack_weights(head.weights() for head in heads))
         rows = tokens.flatten(0, 1).transpose(0, 1)  # [M, B·T, E]
         hidden = nn.functional.silu(affine(rows, w['in'], w['in_bias']))
         votes = affine(hidden, w['out'], w['out_bias'])  # [M, B·T, output]

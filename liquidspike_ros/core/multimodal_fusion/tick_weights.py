@@ -1,8 +1,7 @@
-"""The weights of late, hybrid and hierarchical fusion, laid out for single ticks.
+"""The weights of all strategies, laid out for single ticks in C.
 
-Derived once and kept until a parameter changes. What follows on a product without anything
-between is taken into it: constants of activations, the scale of the attention, and the readout
-into the heads that vote.
+Made once, for a deployed copy. What follows on a product without anything between is taken into
+it: constants of activations, the scale of the attention, and the readout into the heads that vote.
 """
 
 from __future__ import annotations
@@ -14,10 +13,8 @@ from typing import Any, TYPE_CHECKING
 import torch
 from torch import nn, Tensor
 
-from ..kept_weights import stack_weights, Weights
+from ..derived_weights import stack_weights, Weights
 from ..liquid import CfC
-from ..products import Affine, laid_out
-from ..scratch import Scratch
 from .side_by_side import stacked_weights
 
 if TYPE_CHECKING:
@@ -28,6 +25,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Affine:
+    """``M`` linear layers side by side."""
+
+    weight: Tensor  # [M, I, O]
+    bias: Tensor  # [M, 1, O]
+
+    @property
+    def inputs(self) -> int:
+        """``I``."""
+        return self.weight.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """``O``."""
+        return self.weight.shape[2]
+
+
+def laid_out(weight: Tensor, bias: Tensor) -> Affine:
+    """Lay out layers with weights ``[M, O, I]`` and biases ``[M, 1, O]``."""
+    return Affine(weight=weight.detach().mT.contiguous(), bias=bias.detach().contiguous())
+
+
+@dataclass(frozen=True, kw_only=True)
 class LiquidWeights:
     """``M`` liquid cells side by side; ``first`` sees input and hidden state at once."""
 
@@ -35,7 +55,6 @@ class LiquidWeights:
     heads: Affine
     dt_scale: float
     gated: bool
-    scratch: Scratch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +66,7 @@ class EncoderWeights:
     silent: Tensor  # [M, 1, N]
     beta: Tensor  # [M, 1, N]
     threshold: Tensor | None  # [M, 1, N]; None where it is 1 throughout
-    one: Tensor  # [M, 1, N]
     steps: int
-    scratch: Scratch
     liquid: LiquidWeights
     readout: Affine
 
@@ -64,7 +81,6 @@ class AttentionWeights:
     num_heads: int
     head_dim: int
     groups: Tensor | None  # [M, M] who may attend to whom; None if everybody
-    scratch: Scratch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,15 +95,10 @@ class CoreWeights:
 
 @dataclass(frozen=True, kw_only=True)
 class VoteWeights:
-    """The modalities' own heads, from hidden state to output.
-
-    ``joint`` is the last layer of all heads with the shares in it, for when all of them vote.
-    """
+    """The modalities' own heads, from hidden state to output."""
 
     first: Affine
     last: Affine
-    joint: Tensor  # [M · hidden, output]
-    joint_bias: Tensor  # [output]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +111,6 @@ class TickWeights:
     levels: tuple[AttentionWeights, ...]
     core: CoreWeights | None
     state_sizes: dict[str, Any]
-    native: Any = None  # the same for a ``native_tick``; None where there is none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +126,6 @@ class EarlyWeights:
     first: Affine
     last: Affine
     state_sizes: dict[str, Any]
-    native: Any = None  # the same for a ``native_tick``; None where there is none
 
 
 def shares_of(logits: Tensor) -> Tensor:
@@ -154,7 +163,7 @@ def encoder_layout(encoders: Mapping[str, ModalityEncoder]) -> EncoderWeights:
         norm_eps=getattr(first.norm, 'eps', None),
         current=laid_out(w['current'], w['current_bias']), silent=w['silent'],
         beta=w['beta'].contiguous(), threshold=None if unit else w['threshold'],
-        one=torch.ones_like(w['beta']), steps=first.num_spike_steps, scratch=Scratch(),
+        steps=first.num_spike_steps,
         liquid=liquid_layout(liquid, w),
         readout=laid_out(w['readout'], w['readout_bias']))
 
@@ -165,11 +174,11 @@ def liquid_layout(cell: CfC, w: Weights | None = None) -> LiquidWeights:
     return LiquidWeights(
         first=laid_out(torch.cat([w['input'], w['recurrent']], -1), w['offset']),
         heads=laid_out(w['heads'], w['bias']), dt_scale=cell.dt_scale,
-        gated=cell.mode == 'default', scratch=Scratch())
+        gated=cell.mode == 'default')
 
 
 def vote_layout(
-    heads: Mapping[str, OutputHead], encoders: Mapping[str, ModalityEncoder], shares: Tensor
+    heads: Mapping[str, OutputHead], encoders: Mapping[str, ModalityEncoder]
 ) -> VoteWeights:
     """Lay out the modalities' own heads, the readouts of the encoders in their first layers."""
     w = stack_weights(head.weights() for head in heads.values())
@@ -177,8 +186,7 @@ def vote_layout(
     bias = torch.stack([encoder.readout.bias for encoder in encoders.values()])
     return VoteWeights(
         first=laid_out(w['in'] @ readout, w['in_bias'] + bias.unsqueeze(1) @ w['in'].mT),
-        last=laid_out(w['out'], w['out_bias']), joint=(w['out'] * shares).mT.flatten(0, 1),
-        joint_bias=(w['out_bias'] * shares).sum((0, 1)))
+        last=laid_out(w['out'], w['out_bias']))
 
 
 def attention_layout(
@@ -198,7 +206,7 @@ def attention_layout(
                         attention.output.bias.view(1, 1, -1)),
         norm=(norm.weight, norm.bias, norm.eps), num_heads=attention.num_heads,
         head_dim=attention.head_dim,
-        groups=None if groups is None or bool(groups.all()) else groups, scratch=Scratch())
+        groups=None if groups is None or bool(groups.all()) else groups)
 
 
 def core_layout(core: FusionCore) -> CoreWeights:

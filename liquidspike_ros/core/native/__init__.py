@@ -1,4 +1,4 @@
-"""Single ticks on the CPU in C: what ``multimodal_fusion.one_tick`` does, in one call.
+"""Single ticks on the CPU in C: what a deployed copy does, in one call.
 
 At a batch of one a tick in torch is a hundred and more operator calls that each cost more than what
 they compute; the C code (``tick.c``) takes little longer than reading the weights once. So it is

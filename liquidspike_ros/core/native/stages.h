@@ -1,4 +1,4 @@
-/* The stages of one control tick, batch of one; one_tick.py states the same in torch.
+/* The stages of one control tick, batch of one; side_by_side.py and strategies.py say it in torch.
  *
  * M modalities come first in every shape. present [M] is NULL where everything is there. work is
  * room for as many floats as the function named alike with _room says.

@@ -13,13 +13,8 @@ from torch import nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from liquidspike_ros.core import native, products
-from liquidspike_ros.core.kept_weights import FrozenWeights
-from liquidspike_ros.core.multimodal_fusion import (
-    early,
-    MultiModalFusionNetwork,
-    native_tick,
-    strategies,
-)
+from liquidspike_ros.core.deployment import deploy
+from liquidspike_ros.core.multimodal_fusion import MultiModalFusionNetwork, native_tick
 from liquidspike_ros.core.native import library
 
 pytestmark = pytest.mark.skipif(native.kernels() is None, reason=f'no C code: {native.reason()}')
@@ -59,22 +54,28 @@ def build(
 
 @pytest.fixture
 def in_c(monkeypatch):
-    """Counts the ticks that ran in C, as True, and those that ran in torch, as False."""
+    """Counts the ticks of deployed copies that ran in C, as True, and in torch, as False."""
     ticks = []
 
-    def counted(run, wanted):
+    def counted(run):
         def count(*arguments):
             result = run(*arguments)
             if result is not None:
-                ticks.append(wanted)
+                ticks.append(True)
             return result
 
         return count
 
-    for module, name in ((strategies, 'run_tick'), (early, 'run_early_tick')):
-        monkeypatch.setattr(module, name, counted(getattr(module, name), False))
+    unroll = MultiModalFusionNetwork.unroll
+
+    def in_torch(self, *arguments, **options):
+        if self.deployed.frozen:
+            ticks.append(False)
+        return unroll(self, *arguments, **options)
+
+    monkeypatch.setattr(MultiModalFusionNetwork, 'unroll', in_torch)
     for kind in (native_tick.NativeTick, native_tick.NativeEarlyTick):
-        monkeypatch.setattr(kind, '__call__', counted(kind.__call__, True))
+        monkeypatch.setattr(kind, '__call__', counted(kind.__call__))
     return ticks
 
 
@@ -114,9 +115,10 @@ def check(model, draw, dt=0.05, present=None, state=None):
             break
     else:
         raise AssertionError('expected inputs that do not end at the threshold')
+    deployed = deploy(model)
     with torch.no_grad():
-        done = model.step(given, state, dt, present, return_info=True)
-        lean = model.step(given, state, dt, present)
+        done = deployed.step(given, state, dt, present, return_info=True)
+        lean = deployed.step(given, state, dt, present)
     for mine, wanted in [(done[0], usual[0]), *zip(flat(done[1]), flat(usual[1]), strict=True)]:
         torch.testing.assert_close(mine.double(), wanted, rtol=1e-4, atol=1e-5)
     assert torch.equal(lean[0], done[0])
@@ -171,8 +173,8 @@ def test_what_is_masked_is_not_looked_at(strategy, in_c):
     strided = torch.tensor([[True, True, False, True, True, True]])[:, ::2]  # True, False, True
     check(model, inputs, present=strided, state=state)
     with torch.no_grad():  # nothing at all: the state goes on
-        output, after = model.step(inputs(), state,
-                                   present=torch.zeros(1, 1, dtype=torch.bool).expand(1, 3))
+        output, after = deploy(model).step(inputs(), state,
+                                           present=torch.zeros(1, 1, dtype=torch.bool).expand(1, 3))
     assert torch.isfinite(output).all()
     assert all(torch.isfinite(value).all() for value in flat(after))
     assert all(in_c)
@@ -200,7 +202,7 @@ def test_a_sensor_that_gives_no_sound_numbers_is_seen_in_the_state(strategy, bro
     model, given = build(strategy, modality={'preprocessing': nn.Identity()}), inputs()
     given['ear'][0, 2] = broken
     with torch.no_grad():  # the output may be finite: a potential that is NaN fires no spike
-        _, state = model.step(given)
+        _, state = deploy(model).step(given)
     assert any(torch.isnan(value).any() for value in flat(state))
     assert in_c == [True]
 
@@ -218,8 +220,8 @@ def test_nobody_looks_at_what_is_masked_whatever_they_hold(strategy, in_c):
     model, state = build(strategy), random_state(build(strategy), 'odd')
     state['encoders']['eye']['hx'].fill_(torch.nan)
     with torch.no_grad():
-        info = model.step(inputs(), state, present=torch.tensor([[False, True, True]]),
-                          return_info=True)[2]
+        info = deploy(model).step(inputs(), state, present=torch.tensor([[False, True, True]]),
+                                  return_info=True)[2]
     assert (info.attention[..., 0] == 0).all()
     assert in_c == [True]
 
@@ -236,7 +238,7 @@ def test_neither_threads_nor_the_build_change_a_bit(strategy, in_c, monkeypatch)
             opened, why = library.find_library()
             assert opened is not None, why
             monkeypatch.setattr(native_tick, 'kernels', lambda opened=opened: opened)
-            model = build(strategy, 'large')
+            model = deploy(build(strategy, 'large'))
             torch.manual_seed(4)
             given = [inputs('large') for _ in range(3)]
             for count in (1, 2, 5):
@@ -254,22 +256,22 @@ def test_neither_threads_nor_the_build_change_a_bit(strategy, in_c, monkeypatch)
 
 
 @pytest.mark.parametrize('strategy', STRATEGIES)
-def test_a_change_of_weights_or_of_the_model_is_seen_at_the_next_tick(strategy, in_c):
-    model = build(strategy)
-    check(model, inputs)
+def test_a_deployed_copy_stays_as_it_was_made(strategy, in_c):
+    model, given = build(strategy), inputs()
+    deployed = deploy(model)
     with torch.no_grad():
+        before, _ = deployed.step(given)
         for parameter in model.parameters():
             parameter.mul_(1.3)
-    check(model, inputs)
-    for module in model.modules():
-        if hasattr(module, 'num_spike_steps'):
-            module.num_spike_steps = 9
-    check(model, inputs)
-    assert in_c == [True] * 6
+        assert torch.equal(deployed.step(given)[0], before)
+        assert not torch.equal(deploy(model).step(given)[0], before)
+    with pytest.raises(RuntimeError, match='deploy it again'):
+        deployed.load_state_dict(model.state_dict())
+    assert in_c == [True] * 3
 
 
 def test_a_copy_and_a_pickle_run_on_weights_of_their_own(in_c):
-    model, given = build(), inputs()
+    model, given = deploy(build()), inputs()
     with torch.no_grad():
         before, _ = model.step(given)
         copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
@@ -284,12 +286,15 @@ def test_a_copy_and_a_pickle_run_on_weights_of_their_own(in_c):
 
 def test_what_is_not_for_the_c_code_runs_in_torch(in_c):
     model, given = build(), inputs()
-    state = random_state(model, 'odd')
+    state, deployed = random_state(model, 'odd'), deploy(model)
     with torch.no_grad():
-        model.step(given, state)
-        model.step(inputs(batch=2))
-        model.double().step(double(given), double(state))
-    assert in_c == [True, False, False]
+        deployed.step(given, state)
+        deployed.step(inputs(batch=2))
+        deploy(model.double()).step(double(given), double(state))
+        assert model.way() == 'side by side'
+        assert deployed.way() == 'in C'
+    deployed.step(given, state)  # with gradients
+    assert in_c == [True, False, False, False]
 
 
 def encoders(model):
@@ -359,7 +364,7 @@ def outcomes(model):
         try:
             with torch.no_grad():
                 yield model.step({name: torch.randn(1, width) for name in names})[0]
-        except (RuntimeError, ValueError, IndexError) as error:
+        except (RuntimeError, ValueError, LookupError) as error:
             yield str(error)
 
 
@@ -368,14 +373,11 @@ def outcomes(model):
 def test_weights_that_do_not_fit_each_other_are_left_to_torch(misfit, in_c, monkeypatch):
     strategy, change = MISFITS[misfit]
     model = build(strategy)
-    [*outcomes(model)]
     change(model)
-    assert in_c.pop()
-    in_c.clear()
-    got = [*outcomes(model)]
+    got = [*outcomes(deploy(model))]
     assert not any(in_c)
     monkeypatch.setattr(native_tick, 'takes', lambda like: False)
-    for mine, wanted in zip(got, outcomes(copy.deepcopy(model)), strict=True):
+    for mine, wanted in zip(got, outcomes(deploy(model)), strict=True):
         assert type(mine) is type(wanted)
         assert mine == wanted if isinstance(mine, str) else torch.equal(mine, wanted)
 
@@ -411,18 +413,18 @@ class Elsewhere(torch.Tensor):
 def test_weights_without_memory_of_their_own_run_in_torch(in_c):
     model, given = build(), inputs()
     with torch.no_grad():
-        wanted = model.step(given)[0]
-        model.fusion.kept = FrozenWeights()  # as in a model that is deployed
-        norm = model.fusion.attention.norm
+        wanted = deploy(model).step(given)[0]
+        other = deploy(model)
+        norm = other.fusion.attention.norm
         norm.weight = nn.Parameter(Elsewhere(norm.weight.detach()), requires_grad=False)
-        got = model.step(given)[0]
+        got = other.step(given)[0]
     torch.testing.assert_close(getattr(got, 'value', got), wanted, rtol=1e-4, atol=1e-5)
     assert in_c == [True, False]
 
 
 @pytest.mark.parametrize('strategy', STRATEGIES)
 def test_memory_that_does_not_hold_the_values_is_not_read(strategy, in_c):
-    model, given = build(strategy, modality={'preprocessing': nn.Identity()}), inputs()
+    model, given = deploy(build(strategy, modality={'preprocessing': nn.Identity()})), inputs()
     zeros = {name: torch._efficientzerotensor((1, 5)) for name in NAMES}
     with torch.no_grad():
         wanted = [model.step(values)[0] for values in (
@@ -435,7 +437,7 @@ def test_memory_that_does_not_hold_the_values_is_not_read(strategy, in_c):
 
 @pytest.mark.parametrize('strategy', STRATEGIES)
 def test_features_that_are_not_one_after_the_other(strategy, in_c):
-    model = build(strategy, modality={'preprocessing': nn.Identity()})
+    model = deploy(build(strategy, modality={'preprocessing': nn.Identity()}))
     wide = {name: torch.randn(5, 2).t()[:1] for name in NAMES}
     assert not any(value.is_contiguous() for value in wide.values())
     with torch.no_grad():
@@ -458,7 +460,7 @@ class Ticking(nn.Module):
 
 @pytest.mark.filterwarnings('ignore')
 def test_what_records_operator_calls_sees_them(in_c):
-    module = Ticking(build())
+    module = Ticking(deploy(build()))
     first, second = ([*inputs().values()] for _ in range(2))
     with torch.no_grad():
         wanted = module(*second)
@@ -471,7 +473,7 @@ def test_what_records_operator_calls_sees_them(in_c):
 
 
 def test_a_state_may_be_written_to_and_is_not_shared(in_c):
-    model, given = build(), inputs()
+    model, given = deploy(build()), inputs()
     with torch.no_grad():
         _, state = model.step(given)
         kept = copy.deepcopy(state)
@@ -486,7 +488,7 @@ def test_a_state_may_be_written_to_and_is_not_shared(in_c):
 
 @pytest.mark.parametrize('strategy', STRATEGIES)
 def test_what_a_tick_tells_may_be_written_to(strategy, in_c, monkeypatch):
-    model, given = build(strategy), inputs()
+    model, given = deploy(build(strategy)), inputs()
     for native_kernels in (True, False):
         if not native_kernels:
             monkeypatch.setattr(native_tick, 'takes', lambda like: False)
@@ -503,7 +505,7 @@ def test_what_a_tick_tells_may_be_written_to(strategy, in_c, monkeypatch):
 
 @pytest.mark.parametrize('strategy', STRATEGIES)
 def test_a_state_may_come_from_inference_mode_and_go_back_there(strategy, in_c):
-    model, state = build(strategy), None
+    model, state = deploy(build(strategy)), None
     for mode in (torch.inference_mode, torch.no_grad, torch.inference_mode):
         with mode():
             output, state = model.step(inputs(), state)
@@ -512,7 +514,7 @@ def test_a_state_may_come_from_inference_mode_and_go_back_there(strategy, in_c):
 
 
 def test_errors_name_what_is_wrong_before_any_c_code_runs(in_c):
-    model = build()
+    model = deploy(build())
     wrong = [
         ({'eye': torch.rand(1, 4)}, None, None, 'eye: got preprocessed'),
         ({}, None, None, 'inputs: got none'),
@@ -536,6 +538,6 @@ def test_errors_name_what_is_wrong_before_any_c_code_runs(in_c):
 def test_without_the_c_code_everything_runs_in_torch(monkeypatch, in_c):
     monkeypatch.setattr(native_tick, 'takes', lambda like: False)
     with torch.no_grad():
-        output, _ = build().step(inputs())
+        output, _ = deploy(build()).step(inputs())
     assert torch.isfinite(output).all()
     assert in_c == [False]

@@ -1,34 +1,51 @@
-"""A model made ready to be stepped and nothing else: a copy that is never trained again."""
+"""A model made ready to be stepped and nothing else: a copy that is never changed again.
+
+A module computes what its layers say at every call. ``deploy`` trades that for speed, openly: its
+copy lays weights out once, so later changes of them would not be seen, and are refused.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 import copy
 from itertools import pairwise
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ..core.kept_weights import FrozenWeights, KeptWeights
-from ..core.modality_preprocessing.in_c import in_c
-from ..core.modality_preprocessing.resnet import BasicBlock, Bottleneck, ResNet
+from .derived_weights import DerivedWeights
+from .modality_preprocessing.in_c import in_c
+from .modality_preprocessing.resnet import BasicBlock, Bottleneck, ResNet
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def deployed_copy(model: nn.Module, device: torch.device) -> nn.Module:
-    """A copy of ``model`` on ``device`` for inference; the caller's stays as it was.
+Module = TypeVar('Module', bound=nn.Module)
+
+
+def deploy(model: Module, device: torch.device | str | None = None) -> Module:
+    """A copy of ``model`` for inference, with the same ways in; the caller's stays as it was.
 
     Batch norms are folded into the convolutions before them (only the ResNets have any), weights
-    of 2D convolutions are laid out channels-last, and what cells derive from their parameters is
-    made once: on the CPU they look at every tick whether it still holds, on a GPU they make it
-    anew. Preprocessors run in C where there is a build for the processor. See
-    ``bench/policy_runtime.py`` for what each of them gains.
+    of 2D convolutions are laid out channels-last, and what is derived from parameters (stacked
+    weights, the layout of the tick in C) is made once. Single ticks and preprocessors run in C
+    where there is a build for the processor. See ``bench/policy_runtime.py`` for what each gains.
+
+    Args:
+        model: A ready-made model, a ``MultiModalFusionNetwork``, or a module that holds one.
+        device: Where the copy goes; where the model is if None.
+
+    Returns:
+        The copy in evaluation mode, without gradients. Loading weights into it is refused, and
+        what is done to its layers (hooks, adapters) counts only if it was done to the model before.
     """
-    result = copy.deepcopy(model).to(device).eval()
-    keep_derived_weights(result)
+    result = copy.deepcopy(model)
+    result = (result if device is None else result.to(device)).eval().requires_grad_(False)
+    result.register_load_state_dict_pre_hook(_refuse_weights)
+    freeze_derived_weights(result)
     fold_batch_norms(result)
     lay_out_channels_last(result)
     preprocess_in_c(result)
@@ -82,13 +99,18 @@ def _neighbours(module: nn.Module) -> Iterator[tuple[str, str]]:
                     if name.startswith('conv'))
 
 
-def keep_derived_weights(model: nn.Module) -> int:
-    """Keep derived weights without ever looking whether a parameter changed; returns how many.
+def freeze_derived_weights(model: nn.Module) -> int:
+    """Make derived weights once and for all, whatever the parameters become; returns how many.
 
     For a model that nobody else holds.
     """
-    kept = [(module, name) for module in model.modules()
-            for name, value in vars(module).items() if isinstance(value, KeptWeights)]
-    for module, name in kept:
-        setattr(module, name, FrozenWeights())
-    return len(kept)
+    found = [value for module in model.modules() for value in vars(module).values()
+             if isinstance(value, DerivedWeights)]
+    for derived in found:
+        derived.freeze()
+    return len(found)
+
+
+def _refuse_weights(*_: Any) -> None:
+    raise RuntimeError('load_state_dict: got a deployed copy, whose weights are fixed; load them '
+                       'into the model and deploy it again')

@@ -6,18 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from liquidspike_ros.control.deployment import (
-    deployed_copy,
-    fold_batch_norms,
-    keep_derived_weights,
-)
-from liquidspike_ros.control.eager_step import EagerStep
-from liquidspike_ros.control.rehearsal import compare, rehearsal
 from liquidspike_ros.core import native
+from liquidspike_ros.core.deployment import (
+    deploy,
+    fold_batch_norms,
+    freeze_derived_weights,
+)
 from liquidspike_ros.core.modality_preprocessing import VisionPreprocessor
 from liquidspike_ros.core.modality_preprocessing.in_c import InC
 
-CPU = torch.device('cpu')
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -45,23 +42,38 @@ def test_folded_trunks_give_the_same_features(architecture):
         assert torch.allclose(folded(images), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_folded_policy_acts_the_same_and_the_callers_stays_as_it_was(make_policy, small_robot):
-    model = trained(make_policy(camera_architecture='resnet'))
+def drive(model: nn.Module, ticks: int = 12) -> torch.Tensor:
+    """What a model says from tick to tick, ``[ticks, A]``."""
+    generator, state, said = torch.Generator().manual_seed(2), None, []
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.rand(1, *shape, generator=generator)
+
+    with torch.inference_mode():
+        for _ in range(ticks):
+            output, state = model.step({
+                'camera': draw(3, 16, 24), 'sensors': draw(4) - 0.5, 'lidar': draw(2, 16),
+                'audio': 0.2 * draw(2, 1600) - 0.1}, state)
+            said.append(output[0])
+    return torch.stack(said)
+
+
+def test_a_folded_policy_acts_the_same_and_the_callers_stays_as_it_was(robot):
+    model = trained(robot.build(camera_architecture='resnet'))
     model.train()
+    learning = [value.requires_grad for value in model.parameters()]
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    deployed = deployed_copy(model, CPU)
+    deployed = deploy(model)
     assert not deployed.training
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    with torch.inference_mode():
-        gap = compare(EagerStep(model.eval(), small_robot, CPU),
-                      EagerStep(deployed, small_robot, CPU), rehearsal(small_robot))
-    assert gap.action < 1e-5
+    assert [value.requires_grad for value in model.parameters()] == learning
+    torch.testing.assert_close(drive(deployed), drive(model.eval()), rtol=1e-5, atol=1e-5)
 
 
-def test_trunks_without_batch_norm_keep_their_values_in_another_layout(make_policy):
-    model = make_policy(camera_architecture='efficient')
-    deployed = deployed_copy(model, CPU)
+def test_trunks_without_batch_norm_keep_their_values_in_another_layout(robot):
+    model = robot.build(camera_architecture='efficient')
+    deployed = deploy(model, 'cpu')
     weights = {name.replace('.module.', '.'): value
                for name, value in deployed.state_dict().items()}
     assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
@@ -92,32 +104,40 @@ def test_only_what_is_known_to_follow_is_folded():
 
 
 @pytest.mark.parametrize('strategy', ['early', 'late', 'hybrid', 'hierarchical'])
-def test_kept_weights_give_the_same_actions_and_are_made_once(make_policy, small_robot, strategy):
-    model = make_policy(fusion_strategy=strategy)
-    kept = copy.deepcopy(model)
-    assert keep_derived_weights(kept) > 0
-    with torch.inference_mode():
-        steppers = [EagerStep(m, small_robot, CPU) for m in (model, kept)]
-        assert compare(*steppers, rehearsal(small_robot)).action == 0
-    drive = rehearsal(small_robot, 1)
-    with torch.inference_mode():
-        steppers[1].reset()
-        before = steppers[1].step(drive[0])[0]
-        for name, value in kept.named_parameters():
-            if 'current.weight' in name:
-                value.zero_()
-        steppers[1].reset()
-        assert (steppers[1].step(drive[0])[0] == before).all()
+def test_derived_weights_give_the_same_actions_and_are_made_once(robot, strategy):
+    model = robot.build(fusion_strategy=strategy)
+    held = copy.deepcopy(model).requires_grad_(False)
+    assert freeze_derived_weights(held) > 0
+    before = drive(held)
+    torch.testing.assert_close(before, drive(model), rtol=1e-5, atol=1e-5)
+    for name, value in held.named_parameters():
+        if 'current.weight' in name:
+            value.zero_()
+    assert torch.equal(drive(held), before)
 
 
 @pytest.mark.skipif(native.kernels() is None, reason=native.reason())
-def test_preprocessors_run_in_c_and_give_the_same(make_policy, small_robot):
-    model = make_policy()
-    deployed = deployed_copy(model, CPU)
+def test_preprocessors_run_in_c_and_give_the_same(robot):
+    model = robot.build()
+    deployed = deploy(model)
     taken = [name for name, module in deployed.named_modules() if isinstance(module, InC)]
     assert [name.rpartition('.')[2] for name in taken] == ['camera', 'sensors', 'lidar', 'audio']
     assert not any(isinstance(module, InC) for module in model.modules())
-    with torch.inference_mode():
-        gap = compare(EagerStep(model, small_robot, CPU), EagerStep(deployed, small_robot, CPU),
-                      rehearsal(small_robot))
-    assert gap.action < 1e-5
+    torch.testing.assert_close(drive(deployed), drive(model), rtol=1e-5, atol=1e-5)
+    with torch.no_grad():
+        assert (deployed.way(), model.way()) == ('in C', 'side by side')
+    assert deployed.way() == 'side by side'  # with gradients
+
+
+def test_weights_are_not_loaded_into_a_deployed_copy(robot):
+    model = robot.build()
+    with pytest.raises(RuntimeError, match='load_state_dict: got a deployed copy'):
+        deploy(model).load_state_dict(model.state_dict())
+
+
+def test_a_deployed_copy_may_be_deployed_and_its_copies_load_nothing_either(robot):
+    model = robot.build()
+    again = copy.deepcopy(deploy(deploy(model)))
+    torch.testing.assert_close(drive(again), drive(model), rtol=1e-5, atol=1e-5)
+    with pytest.raises(RuntimeError, match='deploy it again'):
+        again.load_state_dict(model.state_dict())
