@@ -16,6 +16,7 @@ from fusion_core import ACTIONS, named, STEPS, ticking
 from stock_build import KINDS, StockBuild, StockCamera, StockSignal
 import torch
 
+from liquidspike_ros.core.deployment import deploy
 from liquidspike_ros.core.multimodal_applications import RobotMultiSensorModel
 
 BEAMS, CHANNELS, WINDOW, SAMPLES = 360, 10, 16, 1600
@@ -55,7 +56,8 @@ def whole_steps(size: str) -> dict[str, Callable[[], object]]:
     """One step of everything, batch of one; ``size`` is 'small' or 'default'.
 
     The stock build's ResNet-18 does ten times the arithmetic of our trunks, so the bare products
-    stand there twice: those of the stock build, and those of the first of ours.
+    stand there twice: those of the stock build, and those of the first of ours. Ours come as built,
+    and as ``deploy`` copies them.
     """
     camera, sizes = (64, SMALL) if size == 'small' else (224, DEFAULT)
     inputs = sensors(camera, 1)
@@ -66,6 +68,8 @@ def whole_steps(size: str) -> dict[str, Callable[[], object]]:
     stocks: dict[str, Callable[[], object]] = {
         named(kind): ticking(stock(**sizes, kind=kind).eval().step, inputs) for kind in KINDS}
     mine = {case: ticking(model.eval().step, inputs) for case, model in models.items()}
+    mine |= {f'{case}, deployed': ticking(deploy(model).step, inputs)
+             for case, model in models.items()}
     first = next(iter(mine))
     return {'bare products': bare_products_of(stocks['stock']), **stocks, **mine,
             f'our bare products, {first.partition(", ")[2]}': bare_products_of(mine[first])}

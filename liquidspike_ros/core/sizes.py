@@ -7,6 +7,7 @@ somebody else's ``config.json``, cannot hang or fill a machine before the weight
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral, Real
 import types
 
 from ..untrusted.text import brief
@@ -35,6 +36,11 @@ LARGEST_BYTES = 4 << 30
 """Of all weights of a model: a thousand million of them in single precision."""
 
 
+def is_number(value: object) -> bool:
+    """Whether it is a number, numpy's too; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def require_size(name: str, value: object, least: int = 1, largest: int | None = None) -> None:
     """Check a whole number against its largest.
 
@@ -48,7 +54,7 @@ def require_size(name: str, value: object, least: int = 1, largest: int | None =
         ValueError: Not a whole number, or out of range.
     """
     most = LARGEST[name] if largest is None else largest
-    whole = isinstance(value, int) and not isinstance(value, bool)
+    whole = isinstance(value, Integral) and not isinstance(value, bool)  # numpy's too
     if not (whole and least <= value <= most):  # type: ignore[operator]
         raise ValueError(f'{name}: got {brief(value)}, expected a whole number in '
                          f'[{least}, {most}]')

@@ -21,11 +21,13 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
+from ...untrusted.text import brief
 from ..cfc_sequence import cfc_sequence
 from ..derived_weights import DerivedWeights
 from ..judgement import elementary, why_call
 from ..neurons import BACKENDS
 from ..products import affine
+from ..sizes import is_number
 
 MODES = ('default', 'pure', 'no_gate')
 HEADS = ('ff1', 'ff2', 'time_a', 'time_b')
@@ -60,12 +62,20 @@ def timespans_like(dt: Tensor | float, batch: int, ticks: int, like: Tensor) -> 
         like: Tensor whose device and dtype the result takes.
 
     Raises:
-        ValueError: Another shape, or a number that is negative or not finite.
+        ValueError: Another shape, or a time that is negative or not finite; on a GPU only numbers
+            are looked at, not tensors.
     """
-    if isinstance(dt, (int, float)):
-        if not 0.0 <= dt < math.inf:
-            raise ValueError(f'dt: got {dt!r}, expected seconds, finite and not negative')
-        return like.new_full((batch, ticks, 1), dt)
+    if not isinstance(dt, Tensor):
+        if not (is_number(dt) and 0.0 <= dt < math.inf):  # NaN is not
+            raise ValueError(f'dt: got {brief(dt)}, expected seconds, finite and not negative, '
+                             f'as a number or a torch.Tensor')
+        return like.new_full((batch, ticks, 1), float(dt))
+    # To look at a tensor stalls a device and has no meaning in a graph that is being traced.
+    if dt.is_cpu and not torch.compiler.is_compiling() and not elementary():
+        wrong = dt[~((dt >= 0) & (dt < math.inf))]
+        if len(wrong):
+            raise ValueError(f'dt: got {wrong[0].item():g}, expected seconds, finite and not '
+                             f'negative')
     spans = dt.to(like)
     shape = tuple(spans.shape)
     if shape == (batch, ticks):

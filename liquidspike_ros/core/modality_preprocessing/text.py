@@ -30,8 +30,9 @@ class TokenEmbedding(nn.Module):
         vocab_size: Number of token ids; 50257 is GPT-2's.
         embedding_dim: Width.
         max_length: Longest ``S``.
-        pad_id: Id that stands for no token. The default −1 is outside every vocabulary, since
-            GPT-2's has no id to spare; give 0, 50256 or whatever the tokenizer pads with.
+        pad_id: Id that stands for no token; 0 is what most tokenizers and ``pad_sequence`` pad
+            with. Where 0 is a word (GPT-2's ``!``), give 50256 or what the tokenizer pads with, or
+            −1 for a text without padding.
 
     Raises:
         ValueError: An argument is out of range.
@@ -39,7 +40,7 @@ class TokenEmbedding(nn.Module):
 
     def __init__(
         self, vocab_size: int = 50257, embedding_dim: int = 256, max_length: int = 128,
-        pad_id: int = -1,
+        pad_id: int = 0,
     ) -> None:
         super().__init__()
         for name, value in (('vocab_size', vocab_size), ('embedding_dim', embedding_dim),
@@ -102,7 +103,7 @@ class TokenEmbedding(nn.Module):
 
 
 class TextPreprocessor(nn.Module):
-    """Token ids ``[B, S]`` to features ``[B, output_dim]``; padding changes nothing.
+    """Token ids ``[B, S]`` to features ``[B, output_dim]``; padding on either side changes nothing.
 
     Embedding and position, two convolutions that see a token's neighbours (three and then seven
     tokens wide), and a pooling in which each of ``num_queries`` learned queries picks its own
@@ -127,7 +128,7 @@ class TextPreprocessor(nn.Module):
         max_length: int = 128,
         *,
         embedding_dim: int = 256,
-        pad_id: int = -1,
+        pad_id: int = 0,
         num_queries: int = 8,
     ) -> None:
         super().__init__()
@@ -149,8 +150,11 @@ class TextPreprocessor(nn.Module):
         Raises:
             ValueError: Another shape or type, or an id outside the vocabulary.
         """
-        x = self.tokens(tokens)  # [B, S, E]
-        mask = self.tokens.mask(tokens).unsqueeze(-1)  # [B, S, 1]
+        self.tokens.check(tokens)
+        there = self.tokens.mask(tokens)
+        places = (there.cumsum(1) - 1).clamp(min=0)  # the first word is the first, padded or not
+        x = self.tokens(tokens, places)  # [B, S, E]
+        mask = there.unsqueeze(-1)  # [B, S, 1]
         for convolution in self.convolutions:
             # Zeros in the place of padding are what stands beyond the end of the text as well.
             near = convolution((x * mask).transpose(1, 2)).transpose(1, 2)

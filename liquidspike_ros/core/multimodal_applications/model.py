@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import torch
@@ -220,4 +221,6 @@ def _plain(value: Any) -> Any:
         return [_plain(entry) for entry in value]
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, Real) and not isinstance(value, (bool, int, float)):  # numpy's
+        return int(value) if isinstance(value, Integral) else float(value)
     return value

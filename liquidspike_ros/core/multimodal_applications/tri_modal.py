@@ -57,7 +57,7 @@ class TriModalModel(FusionModel):
         num_classes: int = 1000,
         *,
         text_seq_length: int = 128,
-        text_pad_id: int = -1,
+        text_pad_id: int = 0,
         vision_architecture: str = 'efficient',
         audio_channels: int = 1,
         audio_mels: int = 128,

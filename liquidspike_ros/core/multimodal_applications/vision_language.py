@@ -64,7 +64,7 @@ class VisionLanguageModel(FusionModel):
         num_classes: int = 1000,
         *,
         task: str = 'classification',
-        text_pad_id: int = -1,
+        text_pad_id: int = 0,
         vision_architecture: str = 'resnet',
         fusion_strategy: FusionStrategy | str = 'hybrid',
         num_attention_heads: int = 8,

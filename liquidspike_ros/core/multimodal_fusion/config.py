@@ -12,7 +12,7 @@ from torch import nn
 
 from ...untrusted.text import brief
 from ..liquid.build import BACKBONES, check_options
-from ..sizes import require_size
+from ..sizes import is_number, require_size
 from ..spike_coding import CODINGS
 
 SPIKING_OPTIONS = ('threshold', 'surrogate', 'learn_beta', 'learn_threshold', 'reset')
@@ -98,9 +98,10 @@ class ModalityConfig:
         for name in ('input_dim', 'encoder_dim', 'liquid_units', 'spiking_units',
                      'num_spike_steps'):
             require_size(name, getattr(self, name))
-        _require(_is_number(self.beta) and 0 <= self.beta <= 1, 'beta', self.beta,
+            object.__setattr__(self, name, int(getattr(self, name)))
+        _require(is_number(self.beta) and 0 <= self.beta <= 1, 'beta', self.beta,
                  'a number in [0, 1]')
-        _require(_is_number(self.dropout) and 0 <= self.dropout < 1, 'dropout', self.dropout,
+        _require(is_number(self.dropout) and 0 <= self.dropout < 1, 'dropout', self.dropout,
                  'a number in [0, 1)')
         _require(self.backbone in BACKBONES, 'backbone', self.backbone,
                  f'one of {", ".join(BACKBONES)}')
@@ -183,7 +184,3 @@ def require_agreement(
 def _require(condition: bool, name: str, got: object, expected: str) -> None:
     if not condition:
         raise ValueError(f'{name}: got {brief(got)}, expected {expected}')
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

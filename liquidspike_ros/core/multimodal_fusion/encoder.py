@@ -15,6 +15,7 @@ import torch
 from torch import nn, Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ...untrusted.text import brief
 from ..derived_weights import DerivedWeights
 from ..liquid import build_liquid
 from ..neurons import LIFPopulation
@@ -139,6 +140,15 @@ def preprocess(
         features: Tensor = module(rows)
     except ValueError as error:
         raise ValueError(f'{name}: {error}') from None
+    except RuntimeError as error:  # torch does not say of which input
+        weight = next((value for value in module.parameters() if value.is_floating_point()), None)
+        if weight is None or rows.dtype == weight.dtype:
+            raise
+        raise ValueError(f'{name}: got {rows.dtype}, expected {weight.dtype} like the weights '
+                         f'of its preprocessor ({brief(str(error))})') from None
+    if not features.is_floating_point():
+        raise ValueError(f'{name}: got preprocessed features of {features.dtype}, expected '
+                         f'floating-point numbers')
     if features.dim() != 2 or features.shape[-1] != width:
         raise ValueError(f'{name}: got preprocessed features of shape '
                          f'{tuple(features.shape)}, expected [B, {width}] (input_dim)')

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ..sizes import is_number
+
 
 def given_inputs(
     inputs: Mapping[str, Tensor | None], modalities: tuple[str, ...], leading: int
@@ -25,6 +27,9 @@ def given_inputs(
         raise ValueError(f'inputs: got {unknown[0]!r}, '
                          f'expected names among {", ".join(modalities)}')
     given = {name: value for name, value in inputs.items() if value is not None}
+    for name, value in given.items():
+        if not isinstance(value, Tensor):
+            raise ValueError(f'{name}: got {type(value).__name__}, expected a torch.Tensor')
     if not given:
         raise ValueError(f'inputs: got none, expected at least one of '
                          f'{", ".join(modalities)}')
@@ -35,8 +40,9 @@ def given_inputs(
             raise ValueError(f'{name}: got leading sizes {tuple(value.shape[:leading])}, '
                              f'expected {tuple(sizes)} '
                              f'({", ".join(("batch", "ticks")[:leading])}) like {first}')
-    if sizes[-1] < 1:
-        expected = '[B, …] with at least one row B', '[B, T, …] with at least one tick T'
+    if min(sizes) < 1:
+        expected = ('[B, …] with at least one row B',
+                    '[B, T, …] with at least one row B and one tick T')
         raise ValueError(f'{first}: got shape {tuple(given[first].shape)}, '
                          f'expected {expected[leading - 1]}')
     return given
@@ -60,6 +66,6 @@ def dropout_rates(
     else:
         rates = dict.fromkeys(modalities, value)
     for name, rate in rates.items():
-        if not 0 <= rate < 1:
+        if not is_number(rate) or not 0 <= rate < 1:
             raise ValueError(f'modality_dropout: got {rate!r} for {name}, expected [0, 1)')
     return tuple(float(rate) for rate in rates.values())

@@ -17,7 +17,7 @@ from ..derived_weights import DerivedWeights
 from ..judgement import elementary, why_call
 from ..liquid import timespans_like
 from ..native.memory import is_watched
-from ..sizes import require_size
+from ..sizes import is_number, require_size
 from .absent import without_effect
 from .config import FusionStrategy, ModalityConfig, parse_enum, parse_modalities
 from .encoder import ModalityEncoder, preprocess
@@ -75,7 +75,7 @@ class MultiModalFusionNetwork(nn.Module):
                             ('num_attention_heads', num_attention_heads)):
             require_size(name, value)
         remembers = strategy in (FusionStrategy.HYBRID, FusionStrategy.HIERARCHICAL)
-        if not (isinstance(dt_scale, (int, float)) and 0 < dt_scale <= 1e6):
+        if not (is_number(dt_scale) and 0 < dt_scale <= 1e6):
             raise ValueError(f'dt_scale: got {brief(dt_scale)}, expected a number above 0, '
                              f'at most 1e6')
         require_size('memory_units', memory_units, least=0)
@@ -94,8 +94,8 @@ class MultiModalFusionNetwork(nn.Module):
         })
         self.modality_logits = nn.Parameter(torch.zeros(len(configs)))
         sizes = FusionSizes(
-            fusion_dim=fusion_dim, output_dim=output_dim, memory_units=memory_units,
-            num_attention_heads=num_attention_heads, dt_scale=dt_scale, backend=backend,
+            fusion_dim=int(fusion_dim), output_dim=int(output_dim), memory_units=int(memory_units),
+            num_attention_heads=int(num_attention_heads), dt_scale=float(dt_scale), backend=backend,
         )
         self.fusion = STRATEGIES[strategy](configs, sizes)
         self.deployed = DerivedWeights()  # of the tick in C; frozen by ``deploy``
@@ -160,8 +160,10 @@ class MultiModalFusionNetwork(nn.Module):
             done = self._tick(tick, inputs, state, dt, present, return_info)
             if done is not None:
                 return done
-        given = {name: None if value is None else value.unsqueeze(1)
-                 for name, value in inputs.items()}
+        given = {name: value.unsqueeze(1)
+                 for name, value in given_inputs(inputs, self.modalities, 1).items()}
+        if present is not None and not isinstance(present, Tensor):
+            raise ValueError(f'present: got {type(present).__name__}, expected a torch.Tensor')
         here = None if present is None else present.unsqueeze(1)
         output, after, info = self.unroll(given, state, dt, here, return_info=True)
         if return_info:
@@ -236,8 +238,7 @@ class MultiModalFusionNetwork(nn.Module):
         features: dict[str, Tensor | None] = dict.fromkeys(self.modalities)
         for name, value in given.items():
             row = None if here is None else here[:, self.modalities.index(name)]
-            features[name] = preprocess(name, self.preprocessors[name], value, row,
-                                        self.feature_dims[name])
+            features[name] = self._features(name, value, row)
         if state is None:
             state = self.init_state(1)
         else:
@@ -294,9 +295,8 @@ class MultiModalFusionNetwork(nn.Module):
             self._left_out(name, batch, ticks) for name in self.modalities}
         for name, value in given.items():
             rows = None if complete else there[..., self.modalities.index(name)].flatten()
-            preprocessed[name] = preprocess(
-                name, self.preprocessors[name], value.flatten(0, 1), rows, self.feature_dims[name]
-            ).unflatten(0, (batch, ticks))
+            preprocessed[name] = self._features(name, value.flatten(0, 1), rows
+                                                ).unflatten(0, (batch, ticks))
         if state is None:
             state = self.init_state(batch)
         else:
@@ -338,6 +338,16 @@ class MultiModalFusionNetwork(nn.Module):
             }
 
         return zeros(self.state_sizes)
+
+    def _features(self, name: str, rows: Tensor, present: Tensor | None) -> Tensor:
+        """Features ``[R, input_dim]`` of a modality, in the precision of the weights."""
+        features = preprocess(name, self.preprocessors[name], rows, present,
+                              self.feature_dims[name])
+        wanted = self.modality_logits.dtype
+        if features.dtype != wanted and not torch.is_autocast_enabled(features.device.type):
+            raise ValueError(f'{name}: got preprocessed features of {features.dtype}, expected '
+                             f'{wanted} like the weights')
+        return features
 
     def _left_out(self, name: str, batch: int, ticks: int) -> Tensor:
         """Features ``[B, T, input_dim]`` in place of a modality that is not given, to be masked.

@@ -6,6 +6,7 @@ import pickle
 
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
+import numpy as np
 import pytest
 import torch
 
@@ -315,7 +316,7 @@ def test_modality_dropout_is_absence_while_training_only(network, sequence):
         ({'eye': torch.zeros(1, 3, 5).double()}, r'leading sizes .* \(batch, ticks\) like'),
         ({'eye': torch.zeros(2).double()}, 'eye: got leading sizes'),
         ({name: torch.zeros(2, 0, 1) for name in ('eye', 'ear', 'skin', 'nose')},
-         r'eye: got shape \(2, 0, 1\), expected \[B, T, …\] with at least one tick T'),
+         r'eye: got shape \(2, 0, 1\), expected \[B, T, …\] with at least one row B'),
     ],
 )
 def test_wrong_inputs_are_named(network, sequence, change, message):
@@ -332,3 +333,55 @@ def test_no_input_at_all_is_refused(network):
 def test_wrong_masks_are_refused(network, sequence, present):
     with pytest.raises(ValueError, match=r'present: got .* expected torch.bool of shape \(2, 3, 4'):
         network().unroll(sequence(2, 3), None, 0.1, present)
+
+
+@pytest.mark.parametrize('dt', [np.float32(0.1), np.float64(0.1), np.int64(1),
+                                torch.tensor([1, 2])])
+def test_times_may_be_numbers_of_any_kind(network, sequence, dt):
+    model, inputs = network(), sequence(2, 3)
+    wanted, _ = model.unroll(inputs, dt=dt.double() if isinstance(dt, torch.Tensor) else float(dt))
+    torch.testing.assert_close(model.unroll(inputs, dt=dt)[0], wanted)
+
+
+@pytest.mark.parametrize('dt', [-1, float('nan'), np.float32('inf'), True, None, '0.1',
+                                np.array([0.1, 0.1]), torch.tensor(-1.0),
+                                torch.tensor([0.1, float('nan')])])
+def test_times_that_are_none_are_refused(network, sequence, dt):
+    with pytest.raises(ValueError, match=r'dt: got .* expected seconds, finite and not negative'):
+        network().unroll(sequence(2, 3), dt=dt)
+
+
+@pytest.mark.parametrize(
+    ('value', 'message'),
+    [
+        (torch.ones(2, 5), 'eye: got preprocessed features of torch.float32, expected torch.flo'),
+        (torch.ones(2, 5, dtype=torch.int64), 'eye: got preprocessed features of torch.int64'),
+        (torch.ones(0, 5), r'eye: got shape \(0, 5\), expected \[B, …\] with at least one row B'),
+        (np.ones((2, 5)), 'eye: got ndarray, expected a torch.Tensor'),
+        ([[1.0] * 5] * 2, 'eye: got list, expected a torch.Tensor'),
+    ],
+)
+@pytest.mark.parametrize('gradients', [False, True])
+def test_inputs_of_another_kind_are_named(network, value, message, gradients):
+    with torch.set_grad_enabled(gradients), pytest.raises(ValueError, match=message):
+        network().step({'eye': value})
+
+
+def test_an_input_of_another_precision_than_its_preprocessor_is_named(network):
+    layer = torch.nn.Linear(3, 5).double()
+    model = network(modality={'preprocessing': layer, 'input_dim': 5})
+    with pytest.raises(ValueError, match=r'eye: got torch\.float32, expected torch\.float64 like'):
+        model.step({'eye': torch.ones(2, 3)})
+
+
+def test_sizes_may_be_of_numpy(network, sequence):
+    size = np.int64
+    rate = np.float32(0.1)
+    model = network(modality={'spiking_units': size(7), 'encoder_dim': size(6), 'beta': rate,
+                              'num_spike_steps': size(3)}, fusion_dim=size(10), output_dim=size(2),
+                    memory_units=size(4), dt_scale=np.float32(15), modality_dropout=rate)
+    assert model.unroll(sequence(2, 3))[0].shape == (2, 3, 2)
+    with pytest.raises(ValueError, match='fusion_dim: got'):
+        network(fusion_dim=np.float64(10))
+    with pytest.raises(ValueError, match='present: got ndarray'):
+        model.step({'eye': torch.ones(2, 5).double()}, present=np.ones((2, 4), bool))
