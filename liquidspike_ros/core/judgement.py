@@ -30,17 +30,18 @@ def elementary() -> bool:
     return torch.compiler.is_exporting() or torch.jit.is_tracing() or transformed()
 
 
-def why_call(module: nn.Module) -> str:
+def why_call(module: nn.Module, inside: bool = True) -> str:
     """Why the layers of ``module`` have to be called; '' where their weights may be read instead.
 
     Args:
-        module: It and everything in it is looked at.
+        module: What is looked at.
+        inside: Whether everything in it is looked at as well.
     """
     if elementary():
         return 'an export, a trace or a transform of torch.func is active'
     if torch_module._has_any_global_hook():
         return 'a hook on all modules'
-    for name, part in module.named_modules():
+    for name, part in module.named_modules() if inside else [('', module)]:
         if reason := _why_call(part):
             return f'{name or type(part).__name__}: {reason}'
     return ''

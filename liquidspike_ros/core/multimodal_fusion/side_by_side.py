@@ -27,9 +27,12 @@ from .coded import runs_alone
 if TYPE_CHECKING:
     from .encoder import ModalityEncoder
 
+
 def why_alone(encoder: ModalityEncoder) -> str:
     """Why an encoder cannot run side by side with others of its size; '' if it can."""
     liquid, population, norm = encoder.liquid, encoder.population, encoder.norm
+    if reason := why_call(encoder, inside=False):
+        return reason
     for name, part in encoder.named_children():
         if name != 'preprocessing' and (reason := why_call(part)):
             return f'{name}: {reason}'
