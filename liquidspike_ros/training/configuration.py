@@ -138,7 +138,7 @@ class OptimiserConfig:
         learning_rate: Peak rate.
         final_share: Rate at the end as a share of the peak.
         warm_up: Share of the training spent warming up.
-        weight_decay: Decoupled decay of matrices (not of biases and gains).
+        weight_decay: Decoupled decay of matrices, not of biases, gains or the cells' own values.
         clip: Largest gradient norm; 0 for no limit.
         average: Decay of the exponential moving average of the weights per step; 0 for none.
     """

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Integral, Real
+import types
 from typing import Any, TypeVar
 
 import torch
 from torch import nn, Tensor
 
 from ...untrusted.text import brief
+from ..frozen_parts import PartlyFrozen
 from ..multimodal_fusion import (
     detach_state,
     FusionInfo,
@@ -34,7 +36,7 @@ SampleShape = tuple[int | str | None, ...]
 Model = TypeVar('Model', bound='FusionModel')
 
 
-class FusionModel(nn.Module):
+class FusionModel(PartlyFrozen):
     """A ``MultiModalFusionNetwork`` with named inputs of known shape; holds no state.
 
     A subclass sets ``network`` and ``sample_shapes`` (the shape of one sample by modality, a name
@@ -42,6 +44,7 @@ class FusionModel(nn.Module):
     """
 
     network: MultiModalFusionNetwork
+    outside: Mapping[str, str] = types.MappingProxyType({})  # modality by module beside the network
     sample_shapes: Mapping[str, SampleShape]
 
     @classmethod

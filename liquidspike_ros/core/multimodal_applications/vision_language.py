@@ -98,6 +98,7 @@ class VisionLanguageModel(FusionModel):
         else:
             # The image is looked at once, not once per word: the network gets its features.
             self.vision = vision
+            self.outside = {'vision': 'images', 'words': 'tokens'}
             self.words = TokenEmbedding(text_vocab_size, encoder_dim, text_seq_length,
                                         text_pad_id)
             self.to_words = nn.Sequential(nn.Linear(fusion_dim, encoder_dim),

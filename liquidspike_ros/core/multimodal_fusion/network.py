@@ -14,6 +14,7 @@ from ...untrusted.text import brief
 from .. import native
 from ..constants import register_constant
 from ..derived_weights import DerivedWeights
+from ..frozen_parts import PartlyFrozen
 from ..judgement import elementary, why_call
 from ..liquid import timespans_like
 from ..native.memory import is_watched
@@ -32,7 +33,7 @@ from .strategies import STRATEGIES
 NOMINAL_DT = 1.0 / 15.0
 
 
-class MultiModalFusionNetwork(nn.Module):
+class MultiModalFusionNetwork(PartlyFrozen):
     """Fuses any number of modalities; any subset of them may be there at any tick.
 
     The module holds weights only. What it remembers (membrane potentials, liquid states) is a
