@@ -202,3 +202,27 @@ def test_layer_imports_on_a_machine_without(folder: str, blocked: set[str]) -> N
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
                             timeout=120, check=False)
     assert result.returncode == 0, result.stderr.strip().splitlines()[-1]
+
+
+def test_core_has_no_import_circle():
+    """Also none by imports inside functions or for type checkers."""
+    modules = {path: name_of(path) for path in (ROOT / 'core').rglob('*.py')}
+    known = set(modules.values())
+    edges: dict[str, set[str]] = {}
+    for path, name in modules.items():
+        edges[name] = set()
+        for target, _, _ in imports(path):
+            while target and target not in known:
+                target = target.rpartition('.')[0]
+            # A module of a package is imported through it, which is no circle of theirs.
+            if target and target != name and not name.startswith(f'{target}.'):
+                edges[name].add(target)
+    while leaves := {name for name, targets in edges.items() if not targets & edges.keys()}:
+        for name in leaves:
+            del edges[name]
+    assert not edges, f'these import each other, or such modules: {sorted(edges)}'
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix('').parts
+    return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)

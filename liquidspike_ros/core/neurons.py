@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
+from . import triton_choice
 from .judgement import elementary, transformed
 from .surrogates import functional_spike, spike_gradient, SpikeGradient
 from .twice import by_elementary_operators, differentiated_again
@@ -117,9 +118,8 @@ def leaky_sequence(
     """
     surrogate, beta = surrogate or spike_gradient('fast_sigmoid'), beta.clamp(0, 1)
     if current.is_cuda:
-        from .triton_choice import triton_sequence
-
-        done = triton_sequence(current, membrane, beta, threshold, num_steps, surrogate)
+        done = triton_choice.triton_sequence(current, membrane, beta, threshold, num_steps,
+                                             surrogate)
         if done is not None:
             return done
     spikes, membrane = _LeakySequence.apply(
@@ -132,6 +132,9 @@ def leaky_sequence(
         surrogate,
     )
     return spikes.transpose(0, 1), membrane
+
+
+triton_choice.PLAIN['spikes'] = leaky_sequence
 
 
 class LIFPopulation(nn.Module):

@@ -6,15 +6,21 @@ Slow and simple on purpose. ``backend='reference'`` of a model runs these.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TYPE_CHECKING
+from typing import Any, Protocol
 
 from ncps.torch import CfCCell, LTCCell, WiredCfCCell
 import snntorch
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from .liquid import LTC, WiredCfC
+
+class WiredCell(Protocol):
+    """What is asked of an LTC or a wired CfC of ours: its options by name, and its weights."""
+
+    def upstream_weights(self) -> dict[str, Tensor]:
+        """The parameters under the names of ncps."""
+
+    def __getattr__(self, name: str) -> Any: ...
 
 
 def leaky_reference(
@@ -67,7 +73,7 @@ def cfc_reference(
 
 
 def ltc_reference(
-    cell: LTC, inputs: Tensor, hx: Tensor, timespans: Tensor
+    cell: WiredCell, inputs: Tensor, hx: Tensor, timespans: Tensor
 ) -> tuple[Tensor, Tensor]:
     """An LTC over ``inputs [B, T, I]`` by stock ``ncps.torch.LTCCell``; NaN at a timespan of 0.
 
@@ -92,7 +98,7 @@ def ltc_reference(
 
 
 def wired_cfc_reference(
-    cell: WiredCfC, inputs: Tensor, hx: Tensor, timespans: Tensor
+    cell: WiredCell, inputs: Tensor, hx: Tensor, timespans: Tensor
 ) -> tuple[Tensor, Tensor]:
     """A wired CfC over ``inputs [B, T, I]`` by stock ``ncps.torch.WiredCfCCell``.
 

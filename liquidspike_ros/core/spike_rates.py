@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import triton_choice
 from .reset_mechanisms import plain_steps
 from .surrogates import SpikeGradient
 from .twice import by_elementary_operators, differentiated_again
@@ -165,12 +166,13 @@ def spike_rates(
         Share of steps with a spike ``[T, …, N]`` and the potential afterwards ``[…, N]``.
     """
     if current.is_cuda:
-        from .triton_choice import triton_rates
-
-        done = triton_rates(current, membrane, beta, threshold, num_steps, surrogate)
+        done = triton_choice.triton_rates(current, membrane, beta, threshold, num_steps, surrogate)
         if done is not None:
             return done
     current = current.to(membrane.dtype)  # autocast must not round potentials step by step
     if not torch.is_grad_enabled():
         return _integrate(current, membrane, beta, threshold, num_steps)
     return _SpikeRates.apply(current, membrane, beta, threshold, num_steps, surrogate)
+
+
+triton_choice.PLAIN['rates'] = spike_rates

@@ -14,6 +14,7 @@ have run before, in the same shapes, are captured as kernels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import count
@@ -34,6 +35,8 @@ PRECISIONS = (torch.float32, torch.float16, torch.bfloat16)
 DEVICES = ('cuda',)
 # Graphics drivers whose LLVM Triton's own does not get along with, if it is loaded after them.
 OTHER_LLVM = re.compile(r'/\S*/lib(?:LLVM|gallium)[^/\s]*$', re.MULTILINE)
+# The plain path: ``neurons.leaky_sequence`` and ``spike_rates.spike_rates`` enter themselves here.
+PLAIN: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {}
 # A potential nearer than this to the threshold may fall on either side by rounding.
 TIE = 1e-4
 
@@ -269,13 +272,10 @@ def _outcome(
 def _plain(
     leaves: Population, variant: Variant, function: SpikeGradient
 ) -> tuple[Tensor, Tensor]:
-    from .neurons import leaky_sequence
-    from .spike_rates import spike_rates
-
     current, membrane, beta, threshold = leaves
     if variant.rates:
-        return spike_rates(current, membrane, beta.unsqueeze(1), threshold.unsqueeze(1),
-                           variant.num_steps, function)
-    spikes, after = leaky_sequence(current[:, 0].transpose(0, 1), membrane[0], beta[0],
-                                   threshold[0], variant.num_steps, function)
+        return PLAIN['rates'](current, membrane, beta.unsqueeze(1), threshold.unsqueeze(1),
+                              variant.num_steps, function)
+    spikes, after = PLAIN['spikes'](current[:, 0].transpose(0, 1), membrane[0], beta[0],
+                                    threshold[0], variant.num_steps, function)
     return spikes.transpose(0, 1).unsqueeze(1), after.unsqueeze(0)

@@ -11,19 +11,15 @@ same charge whenever it came, and a spike rate would not tell early from late (R
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from .. import spike_coding
+from .encoder_parts import EncoderParts
 from .state import State
 
-if TYPE_CHECKING:
-    from .encoder import ModalityEncoder
 
-
-def runs_alone(encoder: ModalityEncoder) -> bool:
+def runs_alone(encoder: EncoderParts) -> bool:
     """Whether the population differs from what all others share."""
     population = encoder.population
     return (encoder.coding != 'direct' or population.reset != 'subtract'
@@ -31,7 +27,7 @@ def runs_alone(encoder: ModalityEncoder) -> bool:
 
 
 def encode_alone(
-    encoder: ModalityEncoder, features: Tensor, present: Tensor, state: State
+    encoder: EncoderParts, features: Tensor, present: Tensor, state: State
 ) -> tuple[Tensor, Tensor, State]:
     """Features to spike rates.
 

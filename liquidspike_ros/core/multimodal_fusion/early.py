@@ -94,4 +94,6 @@ class EarlyFusion(nn.Module):
         if (why_call(self) or not alike or not whole or len(shapes) > 1
                 or type(self.head) is not OutputHead):
             return None
-        return early_layout(self, logits)
+        adapters = {name: adapter for name, adapter in self.adapters.items()
+                    if isinstance(adapter, nn.Sequential)}
+        return early_layout(adapters, dict(self.tokens.items()), self.shared, self.head, logits)

@@ -8,7 +8,7 @@ they are stacked anew at each call; a deployed copy keeps them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import nn, Tensor
@@ -23,14 +23,13 @@ from ..products import affine
 from ..spike_rates import spike_rates
 from ..surrogates import spike_gradient
 from .coded import runs_alone
-
-if TYPE_CHECKING:
-    from .encoder import ModalityEncoder
+from .encoder_parts import EncoderParts
 
 
-def why_alone(encoder: ModalityEncoder) -> str:
+def why_alone(encoder: EncoderParts) -> str:
     """Why an encoder cannot run side by side with others of its size; '' if it can."""
     liquid, population, norm = encoder.liquid, encoder.population, encoder.norm
+    assert isinstance(encoder, nn.Module)
     if reason := why_call(encoder, inside=False):
         return reason
     for name, part in encoder.named_children():
@@ -50,7 +49,7 @@ def has_all(norm: nn.Module) -> bool:
     return not isinstance(norm, nn.LayerNorm) or (norm.weight is not None and norm.bias is not None)
 
 
-def group_key(encoder: ModalityEncoder) -> tuple[Any, ...] | None:
+def group_key(encoder: EncoderParts) -> tuple[Any, ...] | None:
     """What encoders must share to run side by side; None for one that runs by itself."""
     if why_alone(encoder):
         return None
@@ -63,7 +62,7 @@ def group_key(encoder: ModalityEncoder) -> tuple[Any, ...] | None:
             dropout.training)
 
 
-def encoder_weights(encoder: ModalityEncoder) -> Weights:
+def encoder_weights(encoder: EncoderParts) -> Weights:
     """One encoder's weights as ``run_group`` takes them, each with a leading 1."""
     weight: Tensor = encoder.current.weight
     bias: Tensor = encoder.current.bias
@@ -85,13 +84,13 @@ def encoder_weights(encoder: ModalityEncoder) -> Weights:
             } | liquid.sequence_weights()
 
 
-def stacked_weights(encoders: Mapping[str, ModalityEncoder]) -> Weights:
+def stacked_weights(encoders: Mapping[str, EncoderParts]) -> Weights:
     """``encoder_weights`` of all, joined along their leading dimension."""
     return stack_weights(map(encoder_weights, encoders.values()))
 
 
 def run_group(
-    encoders: Mapping[str, ModalityEncoder],
+    encoders: Mapping[str, EncoderParts],
     features: Mapping[str, Tensor | None],
     present: Mapping[str, Tensor] | None,
     states: Mapping[str, Mapping[str, Tensor]],
@@ -129,6 +128,7 @@ def run_group(
         torch.sigmoid(drive).transpose(0, 1), membrane, weights['beta'], weights['threshold'],
         first.num_spike_steps, spike_gradient(first.population.surrogate))
     liquid = first.liquid
+    assert isinstance(liquid, CfC)  # as group_key made sure
     drive = affine(rates.transpose(0, 1).flatten(1, 2), weights['input'], weights['offset']
                    ).unflatten(1, (ticks, batch))
     hidden = cfc_sequence(

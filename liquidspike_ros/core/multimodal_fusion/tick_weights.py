@@ -19,7 +19,6 @@ from .side_by_side import stacked_weights
 
 if TYPE_CHECKING:
     from .attention import CrossModalAttentionFusion
-    from .early import EarlyFusion
     from .encoder import ModalityEncoder
     from .parts import FusionCore, OutputHead
 
@@ -133,12 +132,15 @@ def shares_of(logits: Tensor) -> Tensor:
     return logits.softmax(-1).view(-1, 1, 1)
 
 
-def early_layout(fusion: EarlyFusion, logits: Tensor) -> EarlyWeights:
+def early_layout(
+    adapters: Mapping[str, nn.Sequential], tokens: Mapping[str, Tensor], shared: ModalityEncoder,
+    output: OutputHead, logits: Tensor,
+) -> EarlyWeights:
     """Lay out early fusion with adapters of equal size."""
-    adapters = [adapter for adapter in fusion.adapters.values()
-                if isinstance(adapter, nn.Sequential)]
-    norms, layers = zip(*adapters, strict=True)
-    head = fusion.head.weights()
+    norms: Any
+    layers: Any
+    norms, layers = zip(*adapters.values(), strict=True)
+    head = output.weights()
     return EarlyWeights(
         norm_eps=getattr(norms[0], 'eps', None),
         adapters=laid_out(
@@ -146,11 +148,11 @@ def early_layout(fusion: EarlyFusion, logits: Tensor) -> EarlyWeights:
                          for norm, layer in zip(norms, layers, strict=True)]),
             torch.stack([layer(norm.bias) if isinstance(norm, nn.LayerNorm) else layer.bias
                          for norm, layer in zip(norms, layers, strict=True)]).unsqueeze(1)),
-        absent=torch.stack([fusion.tokens[name] for name in fusion.adapters]).unsqueeze(1),
+        absent=torch.stack([tokens[name] for name in adapters]).unsqueeze(1),
         shares=shares_of(logits), factors=shares_of(logits) * len(logits),
-        shared=encoder_layout({'shared': fusion.shared}),
+        shared=encoder_layout({'shared': shared}),
         first=laid_out(head['in'], head['in_bias']),
-        last=laid_out(head['out'], head['out_bias']), state_sizes=fusion.state_sizes)
+        last=laid_out(head['out'], head['out_bias']), state_sizes={'shared': shared.state_sizes})
 
 
 def encoder_layout(encoders: Mapping[str, ModalityEncoder]) -> EncoderWeights:
