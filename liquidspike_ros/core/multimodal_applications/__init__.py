@@ -6,10 +6,11 @@ from .audio_video import AudioVideoModel
 from .generation import generate_caption
 from .robot import RobotMultiSensorModel
 from .tri_modal import TriModalModel
-from .vision_language import VisionLanguageModel
+from .vision_language import CaptionLoss, VisionLanguageModel
 
 __all__ = [
     'AudioVideoModel',
+    'CaptionLoss',
     'RobotMultiSensorModel',
     'TriModalModel',
     'VisionLanguageModel',

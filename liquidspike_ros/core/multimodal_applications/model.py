@@ -143,11 +143,30 @@ class FusionModel(PartlyFrozen):
         self, return_modality_features: bool, return_attention_maps: bool,
         **inputs: Tensor | None,
     ) -> Tensor | tuple[Tensor, FusionInfo]:
-        """One tick from rest, as ``forward`` wants it."""
+        """One tick from rest, as ``forward`` wants it.
+
+        Samples without a batch, all of them, give an output without one; info keeps a batch of one.
+        """
         named = {name: value for name, value in inputs.items()
                  if value is not None or name in self.modalities}
+        alone = self._is_one_sample(named)
+        if alone:
+            named = {name: value if value is None else value.unsqueeze(0)
+                     for name, value in named.items()}
         self._check(named, 1)
-        return self.network(named, return_modality_features, return_attention_maps)
+        result = self.network(named, return_modality_features, return_attention_maps)
+        if not alone:
+            return result
+        return result[0] if isinstance(result, Tensor) else (result[0][0], result[1])
+
+    def _is_one_sample(self, inputs: Mapping[str, Tensor | None]) -> bool:
+        """Whether everything given is a sample without a batch, as a control loop has them.
+
+        Sound alone does not tell: two channels look like a batch of two.
+        """
+        given = {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
+        return not given.keys() <= {'audio'} and all(
+            value.dim() == len(self.sample_shapes.get(name, ())) for name, value in given.items())
 
     def _check(self, inputs: Mapping[str, Tensor | None], leading: int) -> None:
         for name, value in inputs.items():

@@ -134,6 +134,8 @@ class RobotMultiSensorModel(FusionModel):
     ) -> Tensor | tuple[Tensor, FusionInfo]:
         """One tick from rest: the action ``[B, action_dim]``, or ``(action, info)``.
 
+        A frame and a row of sensors without a batch give an action ``[action_dim]``.
+
         Raises:
             ValueError: Names the input, what was got and what was expected.
         """

@@ -29,6 +29,7 @@ class VisionLanguageModel(FusionModel):
         fusion_dim: Width of the fused features.
         num_classes: Classes of ``'classification'``, the answers of VQA.
         task: ``'classification'``: ``model(images, tokens)`` gives ``[B, num_classes]``.
+            None is that, or captioning where there are as many classes as words.
             ``'captioning'``: it gives, with teacher forcing, logits ``[B, S, V]`` of the word
             that follows each of the ``S`` given ones; ``generate_caption`` writes from these.
         text_pad_id: Id that stands for no token; see ``TokenEmbedding``.
@@ -63,7 +64,7 @@ class VisionLanguageModel(FusionModel):
         fusion_dim: int = 512,
         num_classes: int = 1000,
         *,
-        task: str = 'classification',
+        task: str | None = None,
         text_pad_id: int = 0,
         vision_architecture: str = 'resnet',
         fusion_strategy: FusionStrategy | str = 'hybrid',
@@ -81,6 +82,8 @@ class VisionLanguageModel(FusionModel):
         modality_dropout: float | Mapping[str, float] = 0.0,
         backend: str = 'fused',
     ) -> None:
+        if task is None:
+            task = 'captioning' if num_classes == text_vocab_size else 'classification'
         arguments = dict(locals())
         super().__init__()
         self.remember(arguments)
@@ -227,3 +230,30 @@ class VisionLanguageModel(FusionModel):
     def _require(self, task: str) -> None:
         if self.task != task:
             raise ValueError(f'task: got {self.task!r}, expected {task!r} for this call')
+
+
+class CaptionLoss(nn.CrossEntropyLoss):
+    """Cross-entropy of the words of captions; padding does not count.
+
+    ``nn.CrossEntropyLoss`` wants the classes second: ``criterion(logits.transpose(1, 2), words)``.
+    This one takes what a captioning model gives.
+
+    Args:
+        pad_id: Id that stands for no word.
+        options: Further arguments of ``nn.CrossEntropyLoss``.
+    """
+
+    def __init__(self, pad_id: int = 0, **options: Any) -> None:
+        super().__init__(ignore_index=pad_id, **options)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Loss of logits ``[B, S, V]`` for words ``[B, S]``.
+
+        Raises:
+            ValueError: Other shapes.
+        """
+        if input.dim() != 3 or input.shape[:2] != target.shape:
+            raise ValueError(f'captions: got logits {tuple(input.shape)} for words '
+                             f'{tuple(target.shape)}, expected [B, S, V] for [B, S]: '
+                             'criterion(model(images, captions[:, :-1]), captions[:, 1:])')
+        return super().forward(input.flatten(0, 1), target.flatten())

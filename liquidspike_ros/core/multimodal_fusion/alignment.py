@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import math
+from typing import Any
 
 import torch
 from torch import nn, Tensor
 
 METHODS = ('hold', 'linear')
 TOLERANCE = 1e-6  # s: a sample due at a tick counts as there, whatever the last digits say
+
+
+def _stretched(first: Tensor, second: Any, ticks: int | None) -> tuple[Tensor, Tensor]:
+    pair = [first, second]
+    for value in pair:
+        if not isinstance(value, Tensor) or value.dim() != 3 or value.shape[2] < 1:
+            got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f'features: got {got}, expected two tensors [B, C, T]')
+    length = max(value.shape[2] for value in pair) if ticks is None else ticks
+    one, other = (nn.functional.interpolate(value, size=length, mode='linear') for value in pair)
+    return one, other
 
 
 class TemporalAligner(nn.Module):
@@ -19,8 +31,12 @@ class TemporalAligner(nn.Module):
     later sample. ``'linear'`` interpolates between the samples before and after, which is for
     recordings only, and holds the last one after the end.
 
+    Without rates, ``TemporalAligner()(video, audio)`` stretches features ``[B, C, T_i]`` of one and
+    the same time to the longest of them, by linear interpolation.
+
     Args:
-        rates: Samples per second by modality, in the order of the network's ``modalities``.
+        rates: Samples per second by modality, in the order of the network's ``modalities``; None
+            for features that last equally long.
         rate: Ticks per second.
         method: ``'hold'`` or ``'linear'``, for all or by modality.
         max_age: Seconds after which a sample is too old and its modality absent; None for never.
@@ -31,13 +47,15 @@ class TemporalAligner(nn.Module):
 
     def __init__(
         self,
-        rates: Mapping[str, float],
-        rate: float,
+        rates: Mapping[str, float] | None = None,
+        rate: float = 1.0,
         method: str | Mapping[str, str] = 'hold',
         max_age: float | None = None,
     ) -> None:
         super().__init__()
-        if not rates:
+        if rates is None:
+            rates = {}
+        elif not rates:
             raise ValueError(f'rates: got {rates!r}, expected at least one modality')
         for name, value in {**rates, 'rate': rate}.items():
             if not 0 < value < math.inf:
@@ -55,10 +73,10 @@ class TemporalAligner(nn.Module):
 
     def forward(
         self,
-        streams: Mapping[str, Tensor | None],
-        timestamps: Mapping[str, Tensor] | None = None,
+        streams: Mapping[str, Tensor | None] | Tensor,
+        timestamps: Mapping[str, Tensor] | Tensor | None = None,
         ticks: int | None = None,
-    ) -> tuple[dict[str, Tensor], Tensor]:
+    ) -> tuple[Any, Tensor]:
         """Align streams.
 
         Args:
@@ -67,6 +85,9 @@ class TemporalAligner(nn.Module):
                 not regular; the others start at the first tick and keep to their rate.
             ticks: Length ``T`` of the result; as long as all streams last if None.
 
+        Two tensors in place of the mappings are features ``[B, C, T_i]``, see above; both come back
+        as ``[B, C, T]``.
+
         Returns:
             Streams ``[B, T, …]`` and ``present [B, T, M]``, as ``unroll`` takes them. Before its
             first sample a modality is absent.
@@ -74,6 +95,10 @@ class TemporalAligner(nn.Module):
         Raises:
             ValueError: Names the stream, what was got and what was expected.
         """
+        if isinstance(streams, Tensor):
+            return _stretched(streams, timestamps, ticks)
+        if isinstance(timestamps, Tensor):
+            raise ValueError('timestamps: got a Tensor, expected one by modality')
         times = self._times(streams, timestamps or {})
         if ticks is None:
             ends = [float(t.max()) + 1.0 / self.rates[name] for name, t in times.items()]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import copy
 import dataclasses
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from torch import nn
+import torch
+from torch import nn, Tensor
 
 from ...untrusted.text import brief
 from ..liquid.build import BACKBONES, check_options
@@ -59,6 +61,8 @@ class ModalityConfig:
     Attributes:
         type: Kind of signal.
         input_dim: Width of the preprocessed features, or of the raw input without preprocessor.
+            Where the first linear layer of a preprocessor that does not tell its ``output_dim``
+            takes rows of this width, it is that of the raw input, and the features' is found out.
         encoder_dim: Width of the encoded features; the same for all modalities of a network.
         liquid_units: Units of the liquid cell.
         spiking_units: Neurons of the spike encoder.
@@ -115,6 +119,8 @@ class ModalityConfig:
         _require(self.coding in CODINGS, 'coding', self.coding, f'one of {", ".join(CODINGS)}')
         _require(self.preprocessing is None or isinstance(self.preprocessing, nn.Module),
                  'preprocessing', self.preprocessing, 'an nn.Module or None')
+        if self.preprocessing is not None and not hasattr(self.preprocessing, 'output_dim'):
+            object.__setattr__(self, 'input_dim', features_of(self.preprocessing, self.input_dim))
         width = getattr(self.preprocessing, 'output_dim', self.input_dim)
         _require(width == self.input_dim, 'input_dim', self.input_dim,
                  f'{width}, the output_dim of preprocessing')
@@ -163,6 +169,27 @@ def parse_modalities(
         listing = ', '.join(f'{name}={width}' for name, width in widths.items())
         raise ValueError(f'encoder_dim: got {listing}, expected the same for all modalities')
     return parsed
+
+
+def features_of(preprocessing: nn.Module, width: int) -> int:
+    """How wide the features of rows of ``width`` are; ``width`` where it is not made for such rows.
+
+    A copy is asked, in evaluation and with zeros, so that the module itself stays as it was.
+    """
+    first = next((part for part in preprocessing.modules() if isinstance(part, nn.Linear)), None)
+    if first is None or first.in_features != width:
+        return width
+    values = [*preprocessing.parameters(), *preprocessing.buffers()]
+    if any(value.is_meta for value in values):
+        return width  # built without memory, to get its weights later
+    like = next((value for value in values if value.is_floating_point()), torch.zeros(1))
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            features = copy.deepcopy(preprocessing).eval()(like.new_zeros(1, width))
+    except Exception:  # whatever somebody's module raises: it takes something else
+        return width
+    fits = isinstance(features, Tensor) and features.dim() == 2 and len(features) == 1
+    return int(features.shape[1]) if fits else width
 
 
 def require_agreement(

@@ -58,8 +58,8 @@ def group_key(encoder: EncoderParts) -> tuple[Any, ...] | None:
     dropout, norm = encoder.dropout, encoder.norm
     return (encoder.input_dim, encoder.encoder_dim, encoder.num_spike_steps, population.units,
             population.surrogate, liquid.units, liquid.backbone_units, liquid.mode,
-            liquid.activation, liquid.dt_scale, type(norm), getattr(norm, 'eps', None), dropout.p,
-            dropout.training)
+            liquid.activation, liquid.dt_scale, type(norm), getattr(norm, 'eps', None),
+            dropout.p if dropout.training else None)
 
 
 def encoder_weights(encoder: EncoderParts) -> Weights:
