@@ -140,7 +140,7 @@ def test_a_failure_of_any_class_leaves_a_node_that_can_be_configured(
     wait_for(lambda: 'policy: command' in ear.status, 'diagnostics')
     assert not lifecycle(node, Transition.TRANSITION_CONFIGURE)
     wait_for(lambda: 'nonsense' in ear.status['policy: command'].message, 'the reason')
-    assert 'nonsense' in process.output
+    wait_for(lambda: 'nonsense' in process.output, 'the reason in the log')
     assert 'Traceback' not in process.output
     # What the failed attempt had made is gone: no topic is taken twice.
     names = [name for name, _ in node.get_subscriber_names_and_types_by_node('policy', '/')]
