@@ -88,7 +88,7 @@ def test_what_sees_obstacles_lost_is_a_stop_within_200_ms(
     assert min(delays) <= STOP_WITHIN
     assert max(delays) <= BUSY
     wait_for(lambda: not robot.commands[-1].is_zero, 'driving again by itself')
-    assert f'{sensor}: required sensor silent for' in process.output
+    wait_for(lambda: f'{sensor}: required sensor silent for' in process.output, 'the reason')
     robot.enabled.discard(sensor)
     wait_for(lambda: f'{sensor}: required' in (ear.value('policy: command', 'reason') or ''),
              'the reason')
@@ -103,7 +103,7 @@ def test_silence_of_more_than_a_second_is_no_clock_jump(
     time.sleep(2.5)
     robot.enabled |= set(robot.RATES)
     wait_for(lambda: not robot.commands[-1].is_zero, 'driving again by itself')
-    assert 'no sample from any sensor' in process.output
+    wait_for(lambda: 'no sample from any sensor' in process.output, 'the reason in the log')
     assert 'healthy tick' not in process.output
 
 
@@ -135,4 +135,4 @@ def test_a_clock_that_jumps_back_stops_the_robot_and_ten_healthy_ticks_later_it_
     stopped = time.monotonic()
     wait_for(lambda: not robot.commands[-1].is_zero, 'driving again')
     assert time.monotonic() - stopped > 0.4, 'ten healthy ticks at 15 Hz'
-    assert 'healthy tick' in process.output
+    wait_for(lambda: 'healthy tick' in process.output, 'the log')
