@@ -44,7 +44,8 @@ def deploy(model: Module, device: torch.device | str | None = None) -> Module:
     """
     result = copy.deepcopy(model)
     result = (result if device is None else result.to(device)).eval().requires_grad_(False)
-    result.register_load_state_dict_pre_hook(_refuse_weights)
+    for module in result.modules():  # also by a part of it
+        module.register_load_state_dict_pre_hook(_refuse_weights)
     freeze_derived_weights(result)
     fold_batch_norms(result)
     lay_out_channels_last(result)

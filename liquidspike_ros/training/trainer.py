@@ -15,7 +15,7 @@ from torch import nn, Tensor
 
 from ..core.checkpoint import from_pretrained, save_pretrained
 from ..core.multimodal_applications import RobotMultiSensorModel
-from ..core.stages import decayed
+from ..core.stages import parameter_groups
 from ..freed_memory import keep_freed_memory
 from ..robot import RobotSpec
 from .augmentation import where_allowed
@@ -292,12 +292,8 @@ class Trainer:
 
 
 def _adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    decaying = {id(value) for value in decayed(model)}
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [{'params': [p for p in parameters if id(p) in decaying],
-               'weight_decay': config.optimiser.weight_decay},
-              {'params': [p for p in parameters if id(p) not in decaying], 'weight_decay': 0.0}]
-    return torch.optim.AdamW(groups, lr=config.optimiser.learning_rate, fused=True)
+    groups = parameter_groups(model, config.optimiser.learning_rate, config.optimiser.weight_decay)
+    return torch.optim.AdamW(groups, fused=True)
 
 
 def device_works(device: str) -> None:

@@ -133,6 +133,8 @@ def test_weights_are_not_loaded_into_a_deployed_copy(robot):
     model = robot.build()
     with pytest.raises(RuntimeError, match='load_state_dict: got a deployed copy'):
         deploy(model).load_state_dict(model.state_dict())
+    with pytest.raises(RuntimeError, match='deploy it again'):
+        deploy(model).network.fusion.load_state_dict(model.network.fusion.state_dict())
 
 
 def test_a_deployed_copy_may_be_deployed_and_its_copies_load_nothing_either(robot):
