@@ -25,6 +25,7 @@ from torch import nn, Tensor
 
 from . import triton_choice
 from .judgement import elementary, transformed
+from .reset_mechanisms import plain_sequence, plain_steps, reset_sequence
 from .surrogates import functional_spike, spike_gradient, SpikeGradient
 from .twice import by_elementary_operators, differentiated_again
 
@@ -66,8 +67,6 @@ class _LeakySequence(torch.autograd.Function):
     def backward(ctx: Any, grad_spikes: Tensor, grad_membrane: Tensor) -> tuple[Any, ...]:
         trace, current, membrane, beta, threshold = ctx.saved_tensors
         if differentiated_again(grad_spikes, grad_membrane):
-            from .reset_mechanisms import plain_steps
-
             return by_elementary_operators(
                 partial(plain_steps, num_steps=ctx.num_steps, fire=ctx.surrogate),
                 (current, membrane, beta, threshold), (grad_spikes, grad_membrane), ctx, 2)
@@ -195,7 +194,24 @@ class LIFPopulation(nn.Module):
         self, current: Tensor, membrane: Tensor, num_steps: int = 1
     ) -> tuple[Tensor, Tensor]:
         """Spike over ``current [B, T, N]``; see ``leaky_sequence``."""
-        return run_populations([self], current, membrane, num_steps)
+        beta, threshold = self.beta, self.threshold
+        surrogate = spike_gradient(self.surrogate)
+        if self.backend == 'reference':
+            if transformed():
+                raise NotImplementedError("backend: got 'reference' under a transform of "
+                                          "torch.func, which snntorch's cells do not take, "
+                                          "expected 'fused'")
+            from .reference import leaky_reference
+
+            return leaky_reference(current, membrane, beta, threshold, num_steps, surrogate,
+                                   self.reset)
+        if elementary():
+            fire = functional_spike(self.surrogate) if transformed() else surrogate
+            return plain_sequence(current, membrane, beta, threshold, num_steps, fire, self.reset)
+        if self.reset != 'subtract':
+            return reset_sequence(current, membrane, beta, threshold, num_steps, surrogate,
+                                  self.reset)
+        return leaky_sequence(current, membrane, beta, threshold, num_steps, surrogate)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
@@ -216,42 +232,3 @@ class LIFPopulation(nn.Module):
         """What ``print(model)`` shows."""
         return (f'{self.units}, surrogate={self.surrogate!r}, reset={self.reset!r}, '
                 f'backend={self.backend!r}')
-
-
-def run_populations(
-    populations: list[LIFPopulation], current: Tensor, membrane: Tensor, num_steps: int
-) -> tuple[Tensor, Tensor]:
-    """Run populations with one surrogate, reset and backend side by side, as one larger population.
-
-    Args:
-        populations: Populations of N1, N2, … neurons.
-        current: ``[B, T, N1 + N2 + …]``.
-        membrane: ``[B, N1 + N2 + …]``.
-        num_steps: Spike steps per input.
-
-    Returns:
-        Spikes ``[B, T * num_steps, N1 + N2 + …]`` and the membrane potential afterwards.
-    """
-    first = populations[0]
-    beta = torch.cat([population.beta for population in populations])
-    threshold = torch.cat([population.threshold for population in populations])
-    surrogate = spike_gradient(first.surrogate)
-    if first.backend == 'reference':
-        if transformed():
-            raise NotImplementedError("backend: got 'reference' under a transform of torch.func, "
-                                      "which snntorch's cells do not take, expected 'fused'")
-        from .reference import leaky_reference
-
-        return leaky_reference(current, membrane, beta, threshold, num_steps, surrogate,
-                               first.reset)
-    if elementary():
-        from .reset_mechanisms import plain_sequence
-
-        fire = functional_spike(first.surrogate) if transformed() else surrogate
-        return plain_sequence(current, membrane, beta, threshold, num_steps, fire, first.reset)
-    if first.reset != 'subtract':
-        from .reset_mechanisms import reset_sequence
-
-        return reset_sequence(current, membrane, beta, threshold, num_steps, surrogate,
-                              first.reset)
-    return leaky_sequence(current, membrane, beta, threshold, num_steps, surrogate)

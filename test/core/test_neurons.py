@@ -7,7 +7,7 @@ import snntorch
 import torch
 from torch import Tensor
 
-from liquidspike_ros.core.neurons import leaky_sequence, LIFPopulation, run_populations
+from liquidspike_ros.core.neurons import leaky_sequence, LIFPopulation
 from liquidspike_ros.core.reference import leaky_reference
 from liquidspike_ros.core.surrogates import spike_gradient, SURROGATES
 
@@ -125,17 +125,6 @@ def test_inputs_are_left_as_they_were():
     before = [tensor.clone() for tensor in tensors]
     leaky_sequence(*tensors, 5)
     assert all(torch.equal(a, b) for a, b in zip(tensors, before, strict=True))
-
-
-def test_populations_side_by_side_equal_each_alone():
-    torch.manual_seed(0)
-    populations = [LIFPopulation(3, beta=0.8), LIFPopulation(5, beta=0.95, threshold=0.5)]
-    current, membrane = torch.rand(2, 4, 8), torch.randn(2, 8)
-    spikes, after = run_populations(populations, current, membrane, 6)
-    for population, part in zip(populations, (slice(0, 3), slice(3, 8)), strict=True):
-        alone, alone_after = population(current[..., part], membrane[:, part], 6)
-        assert torch.equal(spikes[..., part], alone)
-        assert torch.equal(after[:, part], alone_after)
 
 
 def test_snntorch_keeps_no_trace_of_the_reference():
