@@ -15,6 +15,7 @@ import re
 import types
 from typing import Any, get_type_hints
 
+from .settings import check, Effect, setting
 from .untrusted.fields import coerce, require
 from .untrusted.parameter_file import read_parameter_file
 from .untrusted.text import Refusal
@@ -36,10 +37,14 @@ NO_RETURNS = ('inf', 'nan', 'zero', 'negative', 'beyond_max')
 # Names as in audio_common_msgs/AudioInfo (GStreamer's).
 SAMPLE_FORMATS = ('S16LE', 'S16BE', 'S8', 'U8', 'S24LE', 'S24BE', 'S32LE', 'S32BE', 'F32LE',
                   'F32BE', 'F64LE', 'F64BE')
+LOWEST_SOURCE_RATE = 1000
+"""Of an audio topic, Hz."""
 COMMAND_KINDS = ('twist', 'twist_stamped', 'float64_multi_array')
 ON_STOP = ('safe', 'zero', 'hold')
 LONGEST_STOP = 2.0
 """Longest time a STOP from full scale may take, s."""
+_VALUES = (-1e9, 1e9)  # of a command, in whatever unit
+_SLOPES = (1e-9, 1e9)  # of a command, per second
 
 
 class RobotError(Refusal):
@@ -61,32 +66,28 @@ def _require_topic(name: str, topic: str) -> None:
              'with a digit, / or ~/ in front at most')
 
 
+_TYPE = 'Interface type of the topic'
+
+
 @dataclass(frozen=True, kw_only=True)
 class SensorSpec:
-    """What all sensors have in common.
+    """What all sensors have in common."""
 
-    Attributes:
-        enabled: Whether the policy uses this sensor.
-        topic: Topic name, relative so that namespaces and remaps work.
-        type: Interface type, e.g. ``sensor_msgs/msg/Image``.
-        rate: Nominal rate, Hz.
-        max_age: Age after which the newest sample is masked, s.
-        required: Whether losing this sensor stops the robot; by default, whether it sees
-            obstacles.
-        max_frozen: Longest time the very same payload may repeat while the robot moves, before the
-            sensor counts as frozen and is masked until it changes, s; 0 turns the check off.
-        reliability: ``auto`` (reliable where every publisher of the topic is), ``reliable`` or
-            ``best_effort``.
-    """
-
-    enabled: bool = True
-    topic: str = ''
-    type: str = ''
-    rate: float = 10.0
-    max_age: float = 0.2
-    required: bool = False
-    max_frozen: float = 0.5
-    reliability: str = 'auto'
+    enabled: bool = setting(True, 'Whether the policy uses this sensor')
+    topic: str = setting('', 'Topic of the sensor, relative so that namespaces and remaps work')
+    type: str = setting('', _TYPE)
+    rate: float = setting(10.0, 'Nominal rate of the sensor', limits=(0.1, 10_000.0), unit='Hz')
+    max_age: float = setting(
+        0.2, 'Age after which the newest sample is masked', limits=(0.001, 60.0), unit='s')
+    required: bool = setting(
+        False, 'Whether losing this sensor stops the robot; by default, where it sees obstacles')
+    max_frozen: float = setting(
+        0.5, 'Longest time the very same payload may repeat while the robot moves, before the '
+        'sensor counts as frozen and is masked until it changes; 0 turns the check off',
+        limits=(0.0, 3600.0), unit='s')
+    reliability: str = setting(
+        'auto', 'Reliability to subscribe with; auto: reliable where every publisher of the topic '
+        'is', choices=RELIABILITIES)
 
     @property
     def sees_outside(self) -> bool:
@@ -98,15 +99,9 @@ class SensorSpec:
         """Shape of this sensor's array in an ``Observation``."""
         raise NotImplementedError(f'{type(self).__name__} is abstract')
 
-    def _check(self, name: str, allowed: tuple[str, ...]) -> None:
+    def _check(self, name: str) -> None:
+        check(self, RobotError, f'{name}.')
         _require_topic(f'{name}.topic', self.topic)
-        _require(self.type in allowed, f'{name}.type', self.type, f'one of {", ".join(allowed)}')
-        _require(0 < self.rate <= 10_000, f'{name}.rate', self.rate, 'Hz above 0, at most 10000')
-        _require(0 < self.max_age <= 60, f'{name}.max_age', self.max_age, 's above 0, at most 60')
-        _require(self.reliability in RELIABILITIES, f'{name}.reliability', self.reliability,
-                 f'one of {", ".join(RELIABILITIES)}')
-        _require(0 <= self.max_frozen <= 3600, f'{name}.max_frozen', self.max_frozen,
-                 's in [0, 3600], 0 = never')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,17 +109,14 @@ class CameraSpec(SensorSpec):
     """A colour camera; frames reach the model as uint8 RGB ``[height, width, 3]``."""
 
     topic: str = 'camera/image_raw'
-    type: str = IMAGE_TYPES[0]
+    type: str = setting(IMAGE_TYPES[0], _TYPE, choices=IMAGE_TYPES)
     rate: float = 15.0
     required: bool = True
-    width: int = 96
-    height: int = 72
+    width: int = setting(96, 'Image width the model sees', limits=(8, 4096), unit='px')
+    height: int = setting(72, 'Image height the model sees', limits=(8, 4096), unit='px')
 
     def __post_init__(self) -> None:
-        self._check('sensors.camera', IMAGE_TYPES)
-        for name in ('width', 'height'):
-            value = getattr(self, name)
-            _require(8 <= value <= 4096, f'sensors.camera.{name}', value, 'pixels in [8, 4096]')
+        self._check('sensors.camera')
         _require(self.width * self.height <= 1 << 23, 'sensors.camera.width', self.width,
                  f'at most {(1 << 23) // self.height} with a height of {self.height}')
 
@@ -143,30 +135,30 @@ class CameraSpec(SensorSpec):
 class ImuSpec(SensorSpec):
     """An IMU; every sample since the last tick, resampled to float32 ``[6, window]``.
 
-    Rows: angular velocity x, y, z (rad/s), linear acceleration x, y, z (m/s²). The units are those
-    of the topic. ``rotation`` (roll, pitch, yaw of the sensor in the robot, rad, as in URDF) turns
-    what it measures into the robot's axes: x ahead, y left, z up. Zeros leave it as it is, or turn
-    it from the axes of a camera where its frame is called optical.
+    Rows: angular velocity x, y, z (rad/s), linear acceleration x, y, z (m/s²), in the robot's axes:
+    x ahead, y left, z up.
     """
 
     topic: str = 'imu'
-    type: str = IMU_TYPES[0]
+    type: str = setting(IMU_TYPES[0], _TYPE, choices=IMU_TYPES)
     rate: float = 200.0
     max_age: float = 0.1
-    window: int = 16
-    acceleration_unit: str = 'm/s2'
-    angular_velocity_unit: str = 'rad/s'
-    rotation: tuple[float, ...] = (0.0, 0.0, 0.0)
+    window: int = setting(
+        16, 'IMU samples per tick after resampling', limits=(1, 1024), unit='samples')
+    acceleration_unit: str = setting(
+        'm/s2', 'Unit of the topic', choices=tuple(ACCELERATION_UNITS))
+    angular_velocity_unit: str = setting(
+        'rad/s', 'Unit of the topic', choices=tuple(ANGULAR_VELOCITY_UNITS))
+    rotation: tuple[float, ...] = setting(
+        (0.0, 0.0, 0.0), 'Roll, pitch, yaw of the IMU in the robot, as in URDF: turns what it '
+        'measures to x ahead, y left, z up; zeros leave it as it is, or turn it from the axes of '
+        'a camera where its frame is called optical', limits=(-2 * math.pi, 2 * math.pi),
+        unit='rad')
 
     def __post_init__(self) -> None:
-        self._check('sensors.imu', IMU_TYPES)
-        _require(1 <= self.window <= 1024, 'sensors.imu.window', self.window, 'in [1, 1024]')
-        for name, units in (('acceleration_unit', ACCELERATION_UNITS),
-                            ('angular_velocity_unit', ANGULAR_VELOCITY_UNITS)):
-            _require(getattr(self, name) in units, f'sensors.imu.{name}', getattr(self, name),
-                     f'one of {", ".join(units)}')
-        _require(len(self.rotation) == 3 and all(abs(v) <= 2 * math.pi for v in self.rotation),
-                 'sensors.imu.rotation', self.rotation, 'roll, pitch and yaw in rad')
+        self._check('sensors.imu')
+        _require(len(self.rotation) == 3, 'sensors.imu.rotation', self.rotation,
+                 'roll, pitch and yaw in rad')
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -180,47 +172,47 @@ class LidarSpec(SensorSpec):
 
     Reaches the model as float32 ``[2, beams]``: range (m) and validity (0 or 1). Beam ``i`` looks
     along ``angle_min + (i + 0.5) · (angle_max − angle_min) / beams``; by default all around.
-
-    ``no_return`` says what the driver writes where nothing came back, one or more of
-    ``NO_RETURNS`` with commas; such rays read ``range_max``. ``transform`` (x, y, z in m; roll,
-    pitch, yaw in rad) is the pose of a point cloud's frame in the robot; zeros leave a cloud as it
-    is, or turn it from the axes of a camera where its frame is called optical.
     """
 
     topic: str = 'scan'
-    type: str = LIDAR_TYPES[0]
+    type: str = setting(LIDAR_TYPES[0], _TYPE, choices=LIDAR_TYPES)
     rate: float = 10.0
     required: bool = True
-    beams: int = 180
-    angle_min: float = -math.pi
-    angle_max: float = math.pi
-    range_min: float = 0.05
-    range_max: float = 8.0
-    z_min: float = -0.2
-    z_max: float = 1.0
-    no_return: str = 'inf'
-    transform: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    beams: int = setting(180, 'LiDAR beams after resampling by angle', limits=(4, 8192))
+    angle_min: float = setting(
+        -math.pi, 'Angle of the first edge of the field of view', limits=(-6.3, 6.3), unit='rad')
+    angle_max: float = setting(
+        math.pi, 'Angle of the last edge of the field of view', limits=(-6.3, 6.3), unit='rad')
+    range_min: float = setting(
+        0.05, 'Ranges below count as this', limits=(0.0, 1000.0), unit='m')
+    range_max: float = setting(8.0, 'Range of no return', limits=(0.01, 1000.0), unit='m')
+    z_min: float = setting(
+        -0.2, 'Points lower than this are left out of the scan (point clouds)',
+        limits=(-1000.0, 1000.0), unit='m')
+    z_max: float = setting(
+        1.0, 'Points higher than this are left out of the scan (point clouds)',
+        limits=(-1000.0, 1000.0), unit='m')
+    no_return: str = setting(
+        'inf', 'What the driver writes where nothing came back, which then reads range_max: one '
+        f'or more of {", ".join(NO_RETURNS)}, with commas between')
+    transform: tuple[float, ...] = setting(
+        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), "Pose of a point cloud's frame in the robot: x, y, z in m, "
+        'roll, pitch, yaw in rad; zeros leave a cloud as it is, or turn it from the axes of a '
+        'camera where its frame is called optical', limits=(-1000.0, 1000.0))
 
     def __post_init__(self) -> None:
-        self._check('sensors.lidar', LIDAR_TYPES)
-        _require(4 <= self.beams <= 8192, 'sensors.lidar.beams', self.beams, 'in [4, 8192]')
-        for name in ('angle_min', 'angle_max'):
-            value = getattr(self, name)
-            _require(abs(value) <= 6.3, f'sensors.lidar.{name}', value, 'rad in [-6.3, 6.3]')
-        for name in ('z_min', 'z_max'):
-            value = getattr(self, name)
-            _require(abs(value) <= 1000, f'sensors.lidar.{name}', value, 'm in [-1000, 1000]')
+        self._check('sensors.lidar')
         span = self.angle_max - self.angle_min
         _require(0 < span <= 2 * math.pi + 1e-6, 'sensors.lidar.angle_max', self.angle_max,
                  f'more than angle_min ({self.angle_min}), by at most a full circle')
-        _require(0 <= self.range_min < self.range_max <= 1000, 'sensors.lidar.range_max',
-                 self.range_max, f'm above range_min ({self.range_min}), at most 1000')
+        _require(self.range_min < self.range_max, 'sensors.lidar.range_max', self.range_max,
+                 f'more than range_min ({self.range_min})')
         _require(self.z_min < self.z_max, 'sensors.lidar.z_max', self.z_max,
                  f'more than z_min ({self.z_min})')
         _require(self.no_returns <= set(NO_RETURNS), 'sensors.lidar.no_return', self.no_return,
                  f'one or more of {", ".join(NO_RETURNS)}')
-        _require(len(self.transform) == 6 and all(map(math.isfinite, self.transform)),
-                 'sensors.lidar.transform', self.transform, 'x, y, z in m; roll, pitch, yaw in rad')
+        _require(len(self.transform) == 6, 'sensors.lidar.transform', self.transform,
+                 'x, y, z in m; roll, pitch, yaw in rad')
         _require(self.type == LIDAR_TYPES[1] or not any(self.transform),
                  'sensors.lidar.transform', self.transform, f'zeros where type is {self.type}')
 
@@ -244,36 +236,34 @@ class LidarSpec(SensorSpec):
 class AudioSpec(SensorSpec):
     """PCM audio; the last ``window`` samples as float32 ``[channels, window]`` in [−1, 1].
 
-    ``window`` is at least one control period long, so that no sample is ever skipped. Where the
-    topic's rate or channel count differ from the model's, ``source_rate`` and ``source_channels``
-    name them (0: the same; a channel count in the message layout goes first). ``sample_format`` is
-    how AudioData holds a sample, by the names of GStreamer and AudioInfo (``SAMPLE_FORMATS``).
+    A topic of another rate or channel count is converted. The names of ``sample_format`` are those
+    of GStreamer and of audio_common_msgs/AudioInfo.
     """
 
     topic: str = 'audio'
-    type: str = AUDIO_TYPES[0]
+    type: str = setting(AUDIO_TYPES[0], _TYPE, choices=AUDIO_TYPES)
     rate: float = 50.0
     max_age: float = 0.1
-    sample_rate: int = 16000
-    channels: int = 2
-    window: int = 1600
-    source_rate: int = 0
-    source_channels: int = 0
-    sample_format: str = 'S16LE'
+    sample_rate: int = setting(
+        16000, 'Audio samples per second and channel', limits=(1000, 384_000), unit='Hz')
+    channels: int = setting(2, 'Audio channels the model hears', limits=(1, 16))
+    window: int = setting(
+        1600, 'Audio samples per tick; at least one control period, so that none is skipped',
+        limits=(64, 1_048_576), unit='samples')
+    source_rate: int = setting(
+        0, 'Sample rate of the topic, resampled if another; 0: sample_rate; else at least '
+        f'{LOWEST_SOURCE_RATE}', limits=(0, 768_000), unit='Hz')
+    source_channels: int = setting(
+        0, 'Channels of the topic, mixed if another number; 0: channels; a count in the message '
+        'layout goes first', limits=(0, 16))
+    sample_format: str = setting(
+        'S16LE', 'How AudioData holds a sample', choices=SAMPLE_FORMATS)
 
     def __post_init__(self) -> None:
-        self._check('sensors.audio', AUDIO_TYPES)
-        _require(1000 <= self.sample_rate <= 384_000, 'sensors.audio.sample_rate',
-                 self.sample_rate, 'Hz in [1000, 384000]')
-        _require(self.source_rate == 0 or 1000 <= self.source_rate <= 768_000,
-                 'sensors.audio.source_rate', self.source_rate, '0 or a rate in [1000, 768000] Hz')
-        _require(0 <= self.source_channels <= 16, 'sensors.audio.source_channels',
-                 self.source_channels, 'in [0, 16]')
-        _require(1 <= self.channels <= 16, 'sensors.audio.channels', self.channels, 'in [1, 16]')
-        _require(self.sample_format in SAMPLE_FORMATS, 'sensors.audio.sample_format',
-                 self.sample_format, f'one of {", ".join(SAMPLE_FORMATS)}')
-        _require(64 <= self.window <= 1_048_576, 'sensors.audio.window', self.window,
-                 'samples in [64, 1048576]')
+        self._check('sensors.audio')
+        _require(self.source_rate == 0 or self.source_rate >= LOWEST_SOURCE_RATE,
+                 'sensors.audio.source_rate', self.source_rate,
+                 f'0 or a rate of at least {LOWEST_SOURCE_RATE} Hz')
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -286,39 +276,39 @@ class CommandSpec:
     """The command the policy gives and its limits, one entry per action dimension.
 
     A model output of ±1 means the larger of ``|lower|`` and ``|upper|``.
-
-    Attributes:
-        kind: ``twist``, ``twist_stamped`` or ``float64_multi_array``.
-        topic: Command topic.
-        frame_id: Header frame of stamped commands.
-        names: Twist fields (``linear.x`` … ``angular.z``) or free names for a multi array.
-        lower, upper: Limits, m/s or rad/s for twists.
-        max_acceleration, max_deceleration: Rate limits while driving, units/s.
-        stop_deceleration: Rate limit of a STOP, units/s; from full scale it takes at most
-            ``LONGEST_STOP``.
-        safe: What a STOP ends in with ``on_stop: safe``.
-        on_stop: What a STOP does: ``safe`` goes to ``safe``, ``zero`` to zeros, ``hold`` keeps
-            sending the last command (an arm under position control must not fall to a pose). A
-            twist always ends in zeros: a base that keeps its last one drives on.
     """
 
-    kind: str = 'twist'
-    topic: str = 'cmd_vel'
-    frame_id: str = 'base_link'
-    names: tuple[str, ...] = ('linear.x', 'angular.z')
-    lower: tuple[float, ...] = (-0.2, -2.0)
-    upper: tuple[float, ...] = (0.6, 2.0)
-    max_acceleration: tuple[float, ...] = (1.5, 8.0)
-    max_deceleration: tuple[float, ...] = (2.5, 8.0)
-    stop_deceleration: tuple[float, ...] = (10.0, 30.0)
-    safe: tuple[float, ...] = (0.0, 0.0)
-    on_stop: str = 'safe'
+    kind: str = setting('twist', 'Message the commands are sent as', choices=COMMAND_KINDS)
+    topic: str = setting('cmd_vel', 'Topic the commands are published on')
+    frame_id: str = setting('base_link', 'Header frame of stamped commands')
+    names: tuple[str, ...] = setting(
+        ('linear.x', 'angular.z'),
+        'Twist fields (linear.x … angular.z), or free names for a multi array')
+    lower: tuple[float, ...] = setting(
+        (-0.2, -2.0), 'Lowest command, one for each of names; m/s or rad/s for twists',
+        limits=_VALUES, effect=Effect.LOWERED_AT_ONCE)
+    upper: tuple[float, ...] = setting(
+        (0.6, 2.0), 'Highest command, one for each of names; m/s or rad/s for twists',
+        limits=_VALUES, effect=Effect.LOWERED_AT_ONCE)
+    max_acceleration: tuple[float, ...] = setting(
+        (1.5, 8.0), 'Largest speeding up while driving, one for each of names; units of the '
+        'command per second', limits=_SLOPES)
+    max_deceleration: tuple[float, ...] = setting(
+        (2.5, 8.0), 'Largest slowing down while driving, one for each of names; units of the '
+        'command per second', limits=_SLOPES)
+    stop_deceleration: tuple[float, ...] = setting(
+        (10.0, 30.0), 'Slowing down of a STOP, one for each of names; units of the command per '
+        f'second; from full scale it may take at most {LONGEST_STOP:g} s', limits=_SLOPES)
+    safe: tuple[float, ...] = setting(
+        (0.0, 0.0), 'Command a STOP ends in with on_stop: safe, one for each of names; a twist '
+        'always ends in zeros', limits=_VALUES)
+    on_stop: str = setting(
+        'safe', 'What a STOP does: safe goes to safe, zero to zeros, hold keeps sending the last '
+        'command (an arm under position control must not fall to a pose); a twist always ends in '
+        'zeros, as a base that keeps its last one drives on', choices=ON_STOP)
 
     def __post_init__(self) -> None:
-        _require(self.kind in COMMAND_KINDS, 'command.kind', self.kind,
-                 f'one of {", ".join(COMMAND_KINDS)}')
-        _require(self.on_stop in ON_STOP, 'command.on_stop', self.on_stop,
-                 f'one of {", ".join(ON_STOP)}')
+        check(self, RobotError, 'command.')
         _require(not (self.is_twist and self.on_stop == 'hold'), 'command.on_stop', self.on_stop,
                  f'zero for a {self.kind}: a base that holds its last twist drives on')
         _require_topic('command.topic', self.topic)
@@ -327,16 +317,12 @@ class CommandSpec:
         for name in ('lower', 'upper', 'max_acceleration', 'max_deceleration',
                      'stop_deceleration', 'safe'):
             value = getattr(self, name)
-            _require(len(value) == width and all(abs(v) <= 1e9 for v in value),
-                     f'command.{name}', value,
-                     f'{width} finite numbers in ±1e9, one for each of names')
+            _require(len(value) == width, f'command.{name}', value,
+                     f'{width} finite numbers, one for each of names')
         for i, name in enumerate(self.names):
             _require(self.lower[i] <= self.safe[i] <= self.upper[i] and
                      self.lower[i] < self.upper[i], f'command.safe[{i}] ({name})', self.safe[i],
                      f'within lower {self.lower[i]} and upper {self.upper[i]}')
-        for name in ('max_acceleration', 'max_deceleration', 'stop_deceleration'):
-            _require(all(v > 0 for v in getattr(self, name)), f'command.{name}',
-                     getattr(self, name), 'numbers above 0')
         for i, (name, stop) in enumerate(zip(self.names, self.rest, strict=True)):
             _require(self.lower[i] <= stop <= self.upper[i], f'command.lower[{i}] ({name})',
                      self.lower[i], f'limits around {stop:g}, which a STOP ends in')
@@ -381,17 +367,13 @@ SENSOR_TYPES: Mapping[str, type[SensorSpec]] = types.MappingProxyType(
 class RobotSpec:
     """One robot: its sensors, its command, its control period.
 
-    Attributes:
-        name: Free name, stored in checkpoints.
-        rate: Control rate, Hz.
-        trigger: Sensor whose arrival starts a tick (``timer`` for a plain clock).
-        camera, imu, lidar, audio: Sensors; disabled ones are left out of ``sensors``.
-        command: Command topic and limits.
+    Disabled sensors are left out of ``sensors``.
     """
 
-    name: str = 'robot'
-    rate: float = 15.0
-    trigger: str = 'camera'
+    name: str = setting('robot', 'Free name of the robot, stored in checkpoints')
+    rate: float = setting(15.0, 'Control rate', limits=(0.1, 1000.0), unit='Hz')
+    trigger: str = setting(
+        'camera', "Sensor whose sample starts a control tick, or 'timer' for a plain clock")
     camera: CameraSpec = field(default_factory=CameraSpec)
     imu: ImuSpec = field(default_factory=ImuSpec)
     lidar: LidarSpec = field(default_factory=LidarSpec)
@@ -399,7 +381,7 @@ class RobotSpec:
     command: CommandSpec = field(default_factory=CommandSpec)
 
     def __post_init__(self) -> None:
-        _require(0.1 <= self.rate <= 1000, 'rate', self.rate, 'Hz in [0.1, 1000]')
+        check(self, RobotError)
         _require(bool(self.sensors), 'sensors', 'none enabled', 'at least one enabled sensor')
         options = ('timer', *self.sensors)
         _require(self.trigger in options, 'trigger', self.trigger, f'one of {", ".join(options)}')
