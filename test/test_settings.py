@@ -24,6 +24,11 @@ CLASSES = {
     'robot.LidarSpec': 'sensors.lidar.',
     'robot.AudioSpec': 'sensors.audio.',
     'robot.CommandSpec': 'command.',
+    'control.safety_config.SafetyConfig': 'safety.',
+    'nodes.options.SyncOptions': 'sync.',
+    'nodes.options.PolicyOptions': '',
+    'nodes.sim_node.SimOptions': '',
+    'nodes.train_node.TrainOptions': '',
 }
 JOINTS = {'kind': 'float64_multi_array', 'names': ('a', 'b'), 'on_stop': 'hold'}
 # What else has to be set, so that the end of a range is a valid value.

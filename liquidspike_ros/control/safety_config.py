@@ -4,54 +4,50 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..settings import check, Effect, setting
+from ..untrusted.text import Refusal
+
 LISTENER = 'listener'
 """Waived by this name: that nobody takes the commands."""
 
 
-class SafetyError(ValueError):
+class SafetyError(Refusal):
     """A safety setting is out of range; the message names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SafetyConfig:
-    """Limits of the gate; times in s of the steady clock.
+    """Limits of the gate (parameters ``safety.*``); times are of the steady clock."""
 
-    Attributes:
-        watchdog: Longest time without a policy result; 0 for the larger of 0.1 s and 1.5 periods.
-        silence_timeout: Longest time without a sample from any sensor; 0 for the larger of 0.1 s
-            and two periods of the fastest sensor.
-        optional_speed_cap: Share of the limits left while an optional sensor is masked.
-        overload_share: Share of missed deadlines within ``overload_window`` that is too much.
-        overload_window: How long deadlines are counted, and how long WARN lasts before STOP.
-        fault_count: Results that are not finite within ``fault_window`` that latch FAULT.
-        fault_window: See above.
-        rearm_ticks: Healthy ticks after a clock jump before it drives again.
-        allow_other_publishers: Whether arming is allowed with others on the command topic.
-        arm_without: Sensors that need not be alive to arm, and that count as optional for as long
-            as they stand here; ``outside`` where nothing is to see what the robot may run into,
-            ``listener`` where nobody has to take the commands.
-        quiet_after: How long zeros are streamed after disarming.
-    """
-
-    watchdog: float = 0.0
-    silence_timeout: float = 0.0
-    optional_speed_cap: float = 0.5
-    overload_share: float = 0.2
-    overload_window: float = 1.0
-    fault_count: int = 3
-    fault_window: float = 10.0
-    rearm_ticks: int = 10
-    allow_other_publishers: bool = False
-    arm_without: tuple[str, ...] = ()
-    quiet_after: float = 0.2
+    watchdog: float = setting(
+        0.0, 'STOP after this long without a policy result; 0: the larger of 0.1 s and 1.5 control '
+        'periods', limits=(0.0, 2.0), unit='s')
+    silence_timeout: float = setting(
+        0.0, 'STOP after this long without a sample of any sensor; 0: the larger of 0.1 s and two '
+        'periods of the fastest sensor', limits=(0.0, 2.0), unit='s')
+    optional_speed_cap: float = setting(
+        0.5, 'Share of the limits left while an optional sensor is masked', limits=(0.0, 1.0))
+    overload_share: float = setting(
+        0.2, 'Share of missed deadlines within overload_window that is too much',
+        limits=(0.0, 1.0))
+    overload_window: float = setting(
+        1.0, 'How long deadlines are counted, and how long WARN lasts before STOP',
+        limits=(0.1, 60.0), unit='s')
+    fault_count: int = setting(
+        3, 'Results that are not finite, within fault_window, that latch FAULT', limits=(1, 1000))
+    fault_window: float = setting(
+        10.0, 'Time within which fault_count results that are not finite latch FAULT',
+        limits=(0.1, 3600.0), unit='s')
+    rearm_ticks: int = setting(
+        10, 'Healthy ticks after a clock jump before it drives again', limits=(0, 10_000))
+    allow_other_publishers: bool = setting(
+        False, 'Arm although another node publishes on the command topic')
+    arm_without: tuple[str, ...] = setting(
+        (), 'Sensors that need not be alive to arm and are optional for as long as they stand '
+        "here; 'outside': nothing has to see what the robot may run into; 'listener': nobody has "
+        'to take the commands', effect=Effect.AT_ONCE)
+    quiet_after: float = setting(
+        0.2, 'How long zeros are sent after disarming', limits=(0.0, 5.0), unit='s')
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ('watchdog', 0.0, 2.0), ('silence_timeout', 0.0, 2.0),
-            ('optional_speed_cap', 0.0, 1.0), ('overload_share', 0.0, 1.0),
-            ('overload_window', 0.1, 60.0), ('fault_count', 1, 1000),
-            ('fault_window', 0.1, 3600.0), ('rearm_ticks', 0, 10000), ('quiet_after', 0.0, 5.0),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise SafetyError(f'safety.{name}: got {value!r}, expected {low} to {high}')
+        check(self, SafetyError, 'safety.')

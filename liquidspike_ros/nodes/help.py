@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import textwrap
 from typing import Any
 
-from .parameters import Declaration
+from .declarations import Declaration
 
 WIDTH = 100
 _COLUMN = 34
@@ -63,8 +63,13 @@ def _row(name: str, text: str) -> list[str]:
 
 
 def _describe(item: Declaration) -> str:
-    span = f' [{item.limits[0]:g}, {item.limits[1]:g}]' if item.limits else ''
-    return f'{item.description}{span} (default: {_value(item.default)})'
+    facts = [*filter(None, [item.setting.allowed]), f'default: {default_text(item)}']
+    return f'{item.setting.text} ({"; ".join(facts)})'
+
+
+def default_text(item: Declaration) -> str:
+    """The default of a parameter as it is written in a parameter file."""
+    return _value(item.default)
 
 
 def _value(value: Any) -> str:
@@ -72,4 +77,6 @@ def _value(value: Any) -> str:
         return f'[{", ".join(map(_value, value))}]'
     if isinstance(value, bool):
         return str(value).lower()
-    return f'{value:.6g}' if isinstance(value, float) else str(value) or "''"
+    if isinstance(value, float):
+        return str(float(f'{value:.7g}'))  # with its point: ROS tells 2.0 from 2
+    return str(value) or "''"

@@ -7,108 +7,35 @@ file, ``ros2 param`` and the command line all meet the same checks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-from dataclasses import dataclass
 import difflib
 from typing import Any
 
-from rcl_interfaces.msg import (
-    FloatingPointRange,
-    IntegerRange,
-    ParameterDescriptor,
-    SetParametersResult,
-)
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ..control.safety import LISTENER, OUTSIDE
 from ..robot import CommandSpec, RobotError, RobotSpec
+from ..settings import Effect
 from ..untrusted.text import Refusal
 from .coercion import as_declared, coerce_overrides, expected
-from .options import OptionError, PolicyOptions
-from .robot_notes import note_of
+from .declarations import (
+    build_options,
+    Declaration,
+    nested,
+    option_declarations,
+    robot_declarations,
+)
+from .options import PolicyOptions
 
-LIMITS = ('command.lower', 'command.upper')
-"""May be lowered while the node is configured, and count at once."""
 OnLimits = Callable[[tuple[float, ...], tuple[float, ...]], None]
 
 
 class ParameterError(Refusal):
     """A parameter cannot be used; one line that names it, what was got and expected."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Declaration:
-    """One parameter: dotted name, default and how it is described."""
-
-    name: str
-    default: Any
-    description: str
-    limits: tuple[float, float] | None = None
-    read_only: bool = False
-    live: bool = False
-
-    def descriptor(self) -> ParameterDescriptor:
-        """The descriptor ``ros2 param describe`` shows."""
-        result = ParameterDescriptor(
-            name=self.name, description=self.description, read_only=self.read_only)
-        if self.name in LIMITS:
-            result.additional_constraints = 'May be lowered at once, also while driving.'
-        elif not (self.read_only or self.live):
-            result.additional_constraints = 'Takes effect at the next configure.'
-        if self.limits is not None:
-            low, high = self.limits
-            if isinstance(self.default, float):
-                result.floating_point_range = [
-                    FloatingPointRange(from_value=float(low), to_value=float(high))]
-            else:
-                result.integer_range = [
-                    IntegerRange(from_value=int(low), to_value=int(high), step=1)]
-        return result
-
-
-def robot_declarations(robot: RobotSpec | None = None) -> list[Declaration]:
-    """One declaration per field of a robot description."""
-    result = []
-    for name, default in _flatten((robot or RobotSpec()).to_dict()):
-        note = note_of(name)
-        result.append(Declaration(name=name, default=default, description=note.description,
-                                  limits=note.limits))
-    return result
-
-
-def option_declarations(options: Any, prefix: str = '') -> list[Declaration]:
-    """One declaration per field of an options dataclass built with ``option``."""
-    result = []
-    for item in dataclasses.fields(options):
-        value, name = getattr(options, item.name), prefix + item.name
-        if dataclasses.is_dataclass(value):
-            result += option_declarations(value, f'{name}.')
-        else:
-            default = list(value) if isinstance(value, tuple) else value
-            result.append(Declaration(name=name, default=default, **item.metadata))
-    return result
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f'{prefix}{key}.')
-        else:
-            yield prefix + key, value
-
-
-def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for name, value in flat.items():
-        *path, last = name.split('.')
-        level = result
-        for part in path:
-            level = level.setdefault(part, {})
-        level[last] = value
-    return result
 
 
 def declare(node: Node, declarations: Sequence[Declaration]) -> None:
@@ -129,7 +56,7 @@ def declare(node: Node, declarations: Sequence[Declaration]) -> None:
         except InvalidParameterValueException as error:
             got = shown(node._parameter_overrides[item.name].value)
             raise ParameterError(
-                f'{item.name}: got {got}, expected within {list(item.limits)}' if item.limits
+                f'{item.name}: got {got}, expected {item.setting.expected}' if item.setting.limits
                 else f'{item.name}: {error}') from None
 
 
@@ -167,19 +94,21 @@ def _plain(value: Any) -> Any:
 
 
 def read_robot(node: Node) -> RobotSpec:
-    """Declare the parameters of a robot and return the robot they describe.
+    """Declare the parameters of a robot, fixed at start, and return the robot they describe.
 
     Raises:
         ParameterError: They describe none.
     """
-    declarations = robot_declarations()
+    declarations = [
+        dataclasses.replace(item, setting=dataclasses.replace(item.setting, effect=Effect.START))
+        for item in robot_declarations()]
     declare(node, declarations)
     return _robot_of(read(node, declarations))
 
 
 def _robot_of(values: Mapping[str, Any]) -> RobotSpec:
     try:
-        return RobotSpec.from_dict(_nest(values))
+        return RobotSpec.from_dict(nested(values))
     except RobotError as error:
         raise ParameterError(str(error)) from None
 
@@ -204,8 +133,11 @@ class PolicyParameters:
         self._on_change, self._on_limits = on_change, on_limits
         self._robot = robot_declarations()
         self._options = option_declarations(PolicyOptions())
-        self._live = {item.name for item in self._options if item.live}
-        declare(node, self._robot + self._options)
+        declarations = self._robot + self._options
+        self._live = {item.name for item in declarations if item.effect is Effect.AT_ONCE}
+        self._limits = {item.name for item in declarations
+                        if item.effect is Effect.LOWERED_AT_ONCE}
+        declare(node, declarations)
         self.robot()
         self.options()
         node.add_pre_set_parameters_callback(lambda given: as_declared(node, given))
@@ -218,14 +150,9 @@ class PolicyParameters:
 
     def options(self, changes: Mapping[str, Any] | None = None) -> PolicyOptions:
         """The options the parameters give, with ``changes`` applied."""
-        values = self._values(self._options, changes)
-        for item in self._options:  # rclpy lets NaN through
-            if item.limits and not item.limits[0] <= values[item.name] <= item.limits[1]:
-                raise ParameterError(f'{item.name}: got {values[item.name]}, expected within '
-                                     f'{list(item.limits)}')
         try:
-            return build_options(PolicyOptions(), _nest(values))
-        except OptionError as error:
+            return build_options(PolicyOptions(), nested(self._values(self._options, changes)))
+        except Refusal as error:
             raise ParameterError(str(error)) from None
 
     def _values(self, declarations: Sequence[Declaration],
@@ -238,18 +165,18 @@ class PolicyParameters:
         changes = {p.name: _plain(p.value) for p in parameters}
         ours = {item.name for item in self._robot + self._options}
         robot = self._configured()
-        late = sorted((changes.keys() & ours) - self._live - set(LIMITS))
+        late = sorted((changes.keys() & ours) - self._live - self._limits)
         try:
             if late and robot is not None:
                 raise ParameterError(f'{late[0]}: in use, expected an unconfigured node: '
                                      'deactivate, then clean up')
             wanted = self.robot(changes)
-            waivable = ('', *wanted.sensors, OUTSIDE, LISTENER)
+            waivable = (*wanted.sensors, OUTSIDE, LISTENER)
             for name in self.options(changes).safety.arm_without:
                 if name not in waivable:
                     raise ParameterError(f'safety.arm_without: got {name!r}, expected some of '
-                                         f'{", ".join(waivable[1:])}')
-            if robot is not None and changes.keys() & set(LIMITS):
+                                         f'{", ".join(waivable)}')
+            if robot is not None and changes.keys() & self._limits:
                 within(robot.command, wanted.command)
         except ParameterError as error:
             return SetParametersResult(successful=False, reason=str(error))
@@ -259,7 +186,7 @@ class PolicyParameters:
         names = {p.name for p in parameters}
         if names & self._live:
             self._on_change(self.options())
-        if names & set(LIMITS) and self._configured() is not None:
+        if names & self._limits and self._configured() is not None:
             command = self.robot().command
             self._on_limits(command.lower, command.upper)
 
@@ -279,15 +206,3 @@ def within(configured: CommandSpec, wanted: CommandSpec) -> None:
                     f'command.{side}[{i}] ({name}): got {value:g}, expected [{least:g}, {most:g}]: '
                     'while configured a limit can be lowered, not raised; to raise it, '
                     'deactivate, then clean up')
-
-
-def build_options(options: Any, values: Mapping[str, Any]) -> Any:
-    """A copy of an options dataclass with the nested ``values``; lists become tuples."""
-    changes: dict[str, Any] = {}
-    for key, value in values.items():
-        old = getattr(options, key)
-        if dataclasses.is_dataclass(old):
-            changes[key] = build_options(old, value)
-        else:
-            changes[key] = tuple(value) if isinstance(old, tuple) else value
-    return dataclasses.replace(options, **changes)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..robot import RobotSpec
+from .declarations import option_declarations, robot_declarations
 from .help import NodeHelp
 from .options import PolicyOptions
-from .parameters import option_declarations, robot_declarations
 
 
 def _topics() -> list[tuple[str, str, str]]:

@@ -51,7 +51,7 @@ class PolicySession:
         self._node: Node = node
         self._on_change, self._on_error, self._on_fatal = on_change, on_error, on_fatal
         self.robot, self._options, self.policy = robot, options, policy
-        self.gate = SafetyGate(robot, options.safety.config())
+        self.gate = SafetyGate(robot, options.safety)
         self.statistics = TickStatistics()
         # Not a lifecycle publisher: those fall silent before the last zeros have left.
         self._commands: Publisher = self._node.create_publisher(

@@ -25,13 +25,15 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from ..settings import check, Effect, setting
 from ..sim.messages import SimMessage, time_message
-from ..sim.simulation import Simulation
+from ..sim.simulation import Simulation, TIME_LIMIT
+from .declarations import build_options, option_declarations
 from .help import NodeHelp
 from .messages import message_class
-from .options import option, OptionError
+from .options import OptionError
 from .pacing import Follower, Pacer
-from .parameters import build_options, declare, option_declarations, read, unknown_overrides
+from .parameters import declare, read, unknown_overrides
 from .process import run_node, StopRequest
 
 STEP = 5_000_000
@@ -46,23 +48,27 @@ STATUS_PERIOD = 100_000_000
 class SimOptions:
     """Parameters of the simulated robot."""
 
-    seed: int = option(0, 'Seed of the first layout and of all noise', limits=(0, 2**31 - 1),
-                       read_only=True)
-    next_seed: bool = option(True, 'Whether ~/reset goes on to the next seed', live=True)
-    real_time_factor: float = option(1.0, 'Simulated seconds per second', limits=(0.01, 100.0),
-                                     read_only=True)
-    time_limit: float = option(60.0, 'Seconds from the first command to the outcome timeout',
-                               limits=(0.1, 86_400.0), read_only=True)
-    once: bool = option(False, 'End the process a second after the first outcome', read_only=True)
-    publish_clock: bool = option(
+    seed: int = setting(
+        0, 'Seed of the first layout and of all noise', limits=(0, 2**31 - 1),
+        effect=Effect.START)
+    next_seed: bool = setting(
+        True, 'Whether ~/reset goes on to the next seed', effect=Effect.AT_ONCE)
+    real_time_factor: float = setting(
+        1.0, 'Simulated seconds per second', limits=(0.01, 100.0), effect=Effect.START)
+    time_limit: float = setting(
+        TIME_LIMIT, 'Time from the first command to the outcome timeout', limits=(0.1, 86_400.0),
+        unit='s', effect=Effect.START)
+    once: bool = setting(
+        False, 'End the process a second after the first outcome', effect=Effect.START)
+    publish_clock: bool = setting(
         True, 'Publish /clock; false where another simulator does: this one then runs and stamps '
-        'by it (by the system clock, if use_sim_time is set to false)', read_only=True)
-    command_type: str = option('twist', "'twist' or 'twist_stamped'", read_only=True)
+        'by it (by the system clock, if use_sim_time is set to false)', effect=Effect.START)
+    command_type: str = setting(
+        'twist', 'Message of the commands it takes', choices=('twist', 'twist_stamped'),
+        effect=Effect.START)
 
     def __post_init__(self) -> None:
-        if self.command_type not in ('twist', 'twist_stamped'):
-            raise OptionError(f'command_type: got {self.command_type!r}, expected twist or '
-                              'twist_stamped')
+        check(self, OptionError)
 
 
 HELP = NodeHelp(

@@ -22,20 +22,15 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
 from ..robot import RobotSpec
+from ..settings import check, Effect, setting
 from ..share import shared_file
 from ..training.configuration import load_train_config
 from ..training.console import Console, StepReport
 from ..training.trainer import train
+from .declarations import build_options, option_declarations
 from .help import NodeHelp
-from .options import option
-from .parameters import (
-    build_options,
-    declare,
-    option_declarations,
-    read,
-    read_robot,
-    unknown_overrides,
-)
+from .options import OptionError
+from .parameters import declare, read, read_robot, unknown_overrides
 from .process import run_contained, StartError, StopRequest
 
 
@@ -43,19 +38,26 @@ from .process import run_contained, StartError, StopRequest
 class TrainOptions:
     """Parameters of the training node beside the robot's."""
 
-    bags: tuple[str, ...] = option(
-        ('',), 'Recordings: rosbag2 folders, .mcap or .db3 files, or folders of them',
-        read_only=True)
-    output: str = option('', 'Folder of the checkpoint to write', read_only=True)
-    config_file: str = option(
-        'config/train.yaml', 'Model, data, loss and optimiser settings', read_only=True)
-    epochs: int = option(0, 'Passes over the recordings; 0: as in config_file',
-                         limits=(0, 1_000_000), read_only=True)
-    init_from: str = option('', 'Checkpoint to fine-tune; empty: random weights', read_only=True)
-    resume: bool = option(False, 'Go on with the last checkpoint below output', read_only=True)
-    overwrite: bool = option(
-        False, 'Replace a trained model that output holds', read_only=True)
-    device: str = option('', 'cpu, cuda or cuda:N; empty: as in config_file', read_only=True)
+    bags: tuple[str, ...] = setting(
+        (), 'Recordings: rosbag2 folders, .mcap or .db3 files, or folders of them',
+        effect=Effect.START)
+    output: str = setting('', 'Folder of the checkpoint to write', effect=Effect.START)
+    config_file: str = setting(
+        'config/train.yaml', 'Model, data, loss and optimiser settings', effect=Effect.START)
+    epochs: int = setting(
+        0, 'Passes over the recordings; 0: as in config_file', limits=(0, 1_000_000),
+        effect=Effect.START)
+    init_from: str = setting(
+        '', 'Checkpoint to fine-tune; empty: random weights', effect=Effect.START)
+    resume: bool = setting(
+        False, 'Go on with the last checkpoint below output', effect=Effect.START)
+    overwrite: bool = setting(
+        False, 'Replace a trained model that output holds', effect=Effect.START)
+    device: str = setting(
+        '', 'cpu, cuda or cuda:N; empty: as in config_file', effect=Effect.START)
+
+    def __post_init__(self) -> None:
+        check(self, OptionError)
 
 
 HELP = NodeHelp(

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from liquidspike_ros.nodes.declarations import option_declarations, robot_declarations
 from liquidspike_ros.nodes.options import PolicyOptions
-from liquidspike_ros.nodes.parameters import option_declarations, robot_declarations
 from liquidspike_ros.nodes.sim_node import SimOptions
 from liquidspike_ros.nodes.train_node import TrainOptions
 

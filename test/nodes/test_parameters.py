@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,11 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 import yaml
 
-from liquidspike_ros.nodes.options import PolicyOptions
-from liquidspike_ros.nodes.parameters import (
-    option_declarations,
-    ParameterError,
-    PolicyParameters,
-    robot_declarations,
-    unknown_overrides,
-)
-from liquidspike_ros.robot import load_robot, RobotSpec
+from liquidspike_ros.control.safety import SafetyConfig
+from liquidspike_ros.nodes.options import PolicyOptions, SyncOptions
+from liquidspike_ros.nodes.parameters import ParameterError, PolicyParameters, unknown_overrides
+from liquidspike_ros.robot import CommandSpec, load_robot, RobotSpec, SENSOR_TYPES
+from liquidspike_ros.settings import described, Effect
 
 CONFIG = Path(__file__).parents[2] / 'config'
 
@@ -60,19 +57,66 @@ def make_host() -> Iterator:
     rclpy.try_shutdown(context=context)
 
 
-def test_every_field_of_robot_and_options_is_declared_with_a_description(make_host):
-    node = make_host().node
-    declarations = robot_declarations() + option_declarations(PolicyOptions())
-    assert len(declarations) > 60
-    for item in declarations:
-        descriptor = node.describe_parameter(item.name)
-        assert len(descriptor.description) > 10, item.name
+PARTS = {'': RobotSpec(), 'command.': CommandSpec(), 'safety.': SafetyConfig(),
+         'sync.': SyncOptions(),
+         **{f'sensors.{name}.': spec() for name, spec in SENSOR_TYPES.items()}}
+# Every setting by the name of its parameter, found without the code that declares them.
+SETTINGS = {prefix + item.name: item for prefix, part in PARTS.items()
+            for item in described(type(part))} | {
+                item.name: item for item in described(PolicyOptions)}
 
 
-def test_numbers_carry_their_range(make_host):
+def test_every_setting_is_declared_and_nothing_else(make_host):
     node = make_host().node
-    assert node.describe_parameter('rate').floating_point_range[0].to_value == 1000.0
-    assert node.describe_parameter('sensors.camera.width').integer_range[0].from_value == 8
+    rclpys_own = {'use_sim_time', 'start_type_description_service'}
+    assert set(node._parameters) - rclpys_own == set(SETTINGS)
+
+
+def test_a_parameter_has_text_and_range_of_its_setting(make_host):
+    node = make_host().node
+    for name, item in SETTINGS.items():
+        shown = node.describe_parameter(name)
+        assert item.text in shown.description, name
+        assert shown.description.endswith(f' [{item.unit}]') == bool(item.unit), name
+        ranges = [*shown.floating_point_range, *shown.integer_range]
+        if item.limits and not item.many:
+            assert [(span.from_value, span.to_value) for span in ranges] == [item.limits], name
+            assert bool(shown.integer_range) == (item.kind is int), name
+        else:  # ROS looks at no range of a list
+            assert ranges == [], name
+            assert item.allowed in shown.additional_constraints, name
+        assert shown.read_only == (item.effect is Effect.START), name
+
+
+def test_a_parameter_has_the_default_of_its_setting(make_host):
+    node = make_host().node
+    for name, item in SETTINGS.items():
+        value = node.get_parameter(name).value
+        if item.many:
+            assert tuple(entry for entry in value if entry != '') == item.default, name
+        else:
+            assert value == item.default, name
+
+
+def test_when_a_value_takes_effect_is_said(make_host):
+    node = make_host().node
+    for name, text in (('rate', 'next configure'), ('safety.arm_without', 'at once'),
+                       ('command.upper', 'lowered at once'), ('threads', 'Fixed at start')):
+        assert text in node.describe_parameter(name).additional_constraints
+
+
+def test_values_just_outside_are_refused_by_the_node_as_by_the_validator(make_host):
+    """Within its relative tolerance of 1e-9 rclpy takes a value for the end of the range."""
+    host = make_host()
+    for name, item in SETTINGS.items():
+        if item.limits and item.effect is not Effect.START:
+            low, high = item.limits
+            closer = [] if item.kind is int else [math.nextafter(high, math.inf), math.nan]
+            for value in map(item.kind, (low - 1, high + 1, *closer)):
+                wanted = [value, *item.default[1:]] if item.many else value
+                ((successful, reason),) = host.set(**{name.replace('.', '__'): wanted})
+                assert not successful, (name, value)
+                assert name in reason, (name, value)
 
 
 def test_defaults_are_those_of_the_dataclasses(make_host):
@@ -158,10 +202,10 @@ def test_while_configured_only_live_parameters_can_be_set(make_host):
     ('command.upper:=[a, b]', r"command.upper: got \['a', 'b'\], expected a list of numbers"),
     ('command.upper:=[1]', 'command.upper: got .*expected 2 finite numbers'),
     ('command.names:=[1, 2]', r'command.names: got \[1, 2\], expected a list of texts'),
-    ('safety.watchdog:=.nan', 'safety.watchdog: .*expected within'),
-    ('rate:=-3.0', r'^rate: got -3.0, expected within \[0.1, 1000.0\]$'),
+    ('safety.watchdog:=.nan', r'safety.watchdog: got nan, expected a number in \[0, 2\] s'),
+    ('rate:=-3.0', r'^rate: got -3.0, expected a number in \[0.1, 1000\] Hz$'),
     ('trigger:=sonar', 'trigger: got'),
-    ('sync.slop:=99.0', r'sync.slop: .*expected within \[0.001, 2.0\]'),
+    ('sync.slop:=99.0', r'sync.slop: got 99.0, expected a number in \[0.001, 2\] s'),
 ])
 def test_a_bad_start_value_is_one_line_naming_it(make_host, argument: str, text: str):
     with pytest.raises(ParameterError, match=text) as caught:

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from liquidspike_ros.nodes import start
-from liquidspike_ros.nodes.parameters import option_declarations, robot_declarations
+from liquidspike_ros.nodes.declarations import option_declarations, robot_declarations
 from liquidspike_ros.nodes.policy_node import PolicyOptions
 from liquidspike_ros.nodes.sim_node import SimOptions
 from liquidspike_ros.nodes.train_node import TrainOptions
@@ -47,7 +47,7 @@ def test_help_lists_every_parameter(capsys: pytest.CaptureFixture[str], node: st
     words = shown.split()
     for item in declarations:
         assert item.name in words, item.name
-        assert item.description.split()[0] in shown
+        assert item.setting.text.split()[0] in shown
 
 
 def test_help_of_the_policy_names_topics_and_services(capsys: pytest.CaptureFixture[str]) -> None:
