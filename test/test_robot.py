@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from pathlib import Path
 
@@ -39,6 +40,12 @@ def test_what_sees_obstacles_is_required_by_every_shipped_file_and_by_default(pa
 
 def test_defaults_are_a_valid_robot():
     assert RobotSpec.from_dict({}) == RobotSpec()
+
+
+def test_the_robot_file_to_start_from_is_the_default_robot():
+    """The simulated one, whose sensors and limits are written out there to be copied."""
+    robot = load_robot(ROOT / 'config' / 'robots' / 'beacon.yaml')
+    assert dataclasses.replace(robot, name=RobotSpec().name) == RobotSpec()
 
 
 def test_only_enabled_sensors_count_in_a_fixed_order():

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import dataclasses
 import math
 from pathlib import Path
+import re
 
 import pytest
 import rclpy
@@ -141,6 +142,22 @@ def test_the_shipped_parameter_files_are_read_and_hold_no_unknown_names(make_hos
         for inner, item in value.items() if isinstance(value, dict) else [('', value)]:
             full = f'{key}.{inner}' if inner else key
             assert host.node.get_parameter(full).value == item
+
+
+def test_the_parameter_file_to_start_from_changes_no_default(make_host):
+    host = make_host('--params-file', str(CONFIG / 'policy.yaml'))
+    assert host.parameters.options() == PolicyOptions()
+
+
+def test_the_example_in_the_page_of_parameters_is_taken(make_host, tmp_path: Path):
+    (example,) = re.findall(
+        r'```yaml\n(.*?)```', (CONFIG.parent / 'docs' / 'parameters.md').read_text(), re.S)
+    file = tmp_path / 'example.yaml'
+    file.write_text(example)
+    host = make_host('--params-file', str(file))
+    assert unknown_overrides(host.node) == []
+    assert host.parameters.options().safety.arm_without == ('audio',)
+    assert host.parameters.robot().command.upper == (0.3, 1.0)
 
 
 def test_the_second_robot_has_two_sensors_and_stamped_commands():
