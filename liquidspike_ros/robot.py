@@ -39,7 +39,12 @@ SAMPLE_FORMATS = ('S16LE', 'S16BE', 'S8', 'U8', 'S24LE', 'S24BE', 'S32LE', 'S32B
                   'F32BE', 'F64LE', 'F64BE')
 LOWEST_SOURCE_RATE = 1000
 """Of an audio topic, Hz."""
-COMMAND_KINDS = ('twist', 'twist_stamped', 'float64_multi_array')
+# Kind of a command -> interface type it is sent as.
+COMMAND_INTERFACES: Mapping[str, str] = types.MappingProxyType({
+    'twist': 'geometry_msgs/msg/Twist',
+    'twist_stamped': 'geometry_msgs/msg/TwistStamped',
+    'float64_multi_array': 'std_msgs/msg/Float64MultiArray',
+})
 ON_STOP = ('safe', 'zero', 'hold')
 LONGEST_STOP = 2.0
 """Longest time a STOP from full scale may take, s."""
@@ -278,7 +283,8 @@ class CommandSpec:
     A model output of ±1 means the larger of ``|lower|`` and ``|upper|``.
     """
 
-    kind: str = setting('twist', 'Message the commands are sent as', choices=COMMAND_KINDS)
+    kind: str = setting(
+        'twist', 'Message the commands are sent as', choices=tuple(COMMAND_INTERFACES))
     topic: str = setting('cmd_vel', 'Topic the commands are published on')
     frame_id: str = setting('base_link', 'Header frame of stamped commands')
     names: tuple[str, ...] = setting(

@@ -7,14 +7,14 @@ from fnmatch import fnmatchcase
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from ..robot import COMMAND_INTERFACES
 from ..training.bag_metadata import RecordedQos
 from ..training.bags import TopicReport
 
 # Interface types that make something move; a topic that ends in cmd_vel does, whatever its type.
-COMMAND_TYPES = (
-    'geometry_msgs/msg/Twist', 'geometry_msgs/msg/TwistStamped',
-    'ackermann_msgs/msg/AckermannDrive', 'ackermann_msgs/msg/AckermannDriveStamped',
-    'trajectory_msgs/msg/JointTrajectory', 'std_msgs/msg/Float64MultiArray',
+_MOVING = (
+    *COMMAND_INTERFACES.values(), 'ackermann_msgs/msg/AckermannDrive',
+    'ackermann_msgs/msg/AckermannDriveStamped', 'trajectory_msgs/msg/JointTrajectory',
 )
 _COMMAND_NAMES = ('cmd_vel', 'cmd_vel_stamped', 'cmd_vel_unstamped', 'command', 'commands')
 CLOCK = '/clock'  # ours follows the rate, and loops
@@ -29,7 +29,7 @@ def is_command(topic: str, report: TopicReport, named: Iterable[str] = ()) -> bo
         named: Absolute names of topics that are commands whatever they hold.
     """
     return (topic in set(named) or topic.rpartition('/')[2] in _COMMAND_NAMES
-            or any(kind in COMMAND_TYPES for kind in report.types))
+            or any(kind in _MOVING for kind in report.types))
 
 
 def selected(topics: Mapping[str, TopicReport], only: Sequence[str],

@@ -18,20 +18,6 @@ from ..robot import CommandSpec
 from ..sensing.cdr import is_plain, read_message
 from ..untrusted.text import brief, Refusal
 
-COMMAND_TYPES: dict[str, type] = {
-    'twist': Twist,
-    'twist_stamped': TwistStamped,
-    'float64_multi_array': Float64MultiArray,
-}
-
-
-COMMAND_INTERFACES = {
-    'twist': 'geometry_msgs/msg/Twist',
-    'twist_stamped': 'geometry_msgs/msg/TwistStamped',
-    'float64_multi_array': 'std_msgs/msg/Float64MultiArray',
-}
-
-
 _INTERFACE = re.compile(r'([a-z][a-z0-9_]{0,100})/msg/([A-Z][A-Za-z0-9]{0,100})')
 
 

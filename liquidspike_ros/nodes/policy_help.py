@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..robot import RobotSpec
+from ..robot import COMMAND_INTERFACES, RobotSpec
 from .declarations import option_declarations, robot_declarations
 from .help import NodeHelp
 from .options import PolicyOptions
@@ -10,7 +10,7 @@ from .options import PolicyOptions
 
 def _topics() -> list[tuple[str, str, str]]:
     robot = RobotSpec()
-    command = f'{_COMMANDS}, as command.kind says'
+    command = f'{", ".join(COMMAND_INTERFACES.values())}, as command.kind says'
     return [
         *((spec.topic, spec.type, f'in, {name} (parameter sensors.{name}.topic)')
           for name, spec in robot.sensors.items()),
@@ -19,7 +19,6 @@ def _topics() -> list[tuple[str, str, str]]:
         ('~/introspection', 'std_msgs/msg/String', 'out, JSON of every tick, if asked for')]
 
 
-_COMMANDS = 'geometry_msgs/msg/Twist, TwistStamped or std_msgs/msg/Float64MultiArray'
 HELP = NodeHelp(
     program='policy_node',
     summary='Drives a robot with a trained policy: sensors in, commands out through a safety gate. '

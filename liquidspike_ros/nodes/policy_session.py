@@ -14,7 +14,7 @@ from std_msgs.msg import String
 
 from ..control.policy_runtime import TickResult
 from ..control.safety import Decision, SafetyGate
-from ..robot import RobotSpec
+from ..robot import COMMAND_INTERFACES, RobotSpec
 from ..sensing.observation import Observation
 from .arming import arming_refusal, ClockFacts, Missing, why_not_alive
 from .clock_source import now_ns
@@ -24,7 +24,7 @@ from .inference import InferenceThread
 from .intake import SensorIntake
 from .introspection import introspection_json
 from .loading import LoadedPolicy
-from .messages import COMMAND_INTERFACES, COMMAND_TYPES
+from .messages import message_class
 from .options import PolicyOptions
 from .tick_statistics import TickStatistics
 
@@ -55,7 +55,7 @@ class PolicySession:
         self.statistics = TickStatistics()
         # Not a lifecycle publisher: those fall silent before the last zeros have left.
         self._commands: Publisher = self._node.create_publisher(
-            COMMAND_TYPES[robot.command.kind], robot.command.topic, COMMAND_QOS)
+            message_class(COMMAND_INTERFACES[robot.command.kind]), robot.command.topic, COMMAND_QOS)
         self._insight: Publisher = self._node.create_publisher(String, '~/introspection', 10)
         # Last: it has timers, which nobody would end if anything failed behind it.
         self.intake = SensorIntake(node, robot, options.sync, self._now)

@@ -12,7 +12,7 @@ import time
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from ..robot import RobotSpec
+from ..robot import COMMAND_INTERFACES, RobotSpec
 from .drivers import Command, Decision, Driver, ExpertDriver, load_policy, MixtureDriver
 from .episode import EpisodeResult, run_episode
 from .evaluation import HELD_OUT
@@ -20,7 +20,7 @@ from .messages import SimMessage, twist_message, TYPESTORE
 from .starts import sample_start
 from .workers import run_jobs
 
-TWIST = 'geometry_msgs/msg/Twist'
+TWIST = COMMAND_INTERFACES['twist']
 APPLIED_TOPIC = 'cmd_vel_applied'
 
 

@@ -6,16 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..robot import RobotSpec
+from ..robot import COMMAND_INTERFACES, RobotSpec
 from ..sensing.converters import CONVERTERS
 from ..untrusted.text import one_line
 from .configuration import DataConfig
 
-COMMAND_TYPES = {
-    'twist': ('geometry_msgs/msg/Twist', 'geometry_msgs/msg/TwistStamped'),
-    'twist_stamped': ('geometry_msgs/msg/TwistStamped', 'geometry_msgs/msg/Twist'),
-    'float64_multi_array': ('std_msgs/msg/Float64MultiArray',),
-}
 ODOMETRY = 'nav_msgs/msg/Odometry'
 _TRANSPORTS = ('compressed',)  # suffixes of image_transport whose messages a converter takes
 
@@ -50,6 +45,13 @@ def serving_types(spec: Any) -> tuple[str, ...]:
     """The interface types that serve a sensor, its own first."""
     kinds = [name for name, (kind, *_) in CONVERTERS.items() if isinstance(spec, kind)]
     return tuple(dict.fromkeys([spec.type, *kinds]))
+
+
+def label_types(kind: str) -> tuple[str, ...]:
+    """The interface types that hold commands of a kind, its own first; a stamp may come or go."""
+    twists = ('twist', 'twist_stamped')
+    kinds = [kind, *twists] if kind in twists else [kind]
+    return tuple(dict.fromkeys(COMMAND_INTERFACES[name] for name in kinds))
 
 
 def choose_topics(counts: Mapping[str, Mapping[str, int]], robot: RobotSpec,
@@ -93,7 +95,7 @@ def _choose_labels(counts: Mapping[str, Mapping[str, int]], robot: RobotSpec, da
             return [], 'data.label_from: odometry holds a twist, expected a twist command', []
     else:
         topic = absolute(robot.command.topic, data.namespace)
-        kinds = COMMAND_TYPES[robot.command.kind]
+        kinds = label_types(robot.command.kind)
     found = _found(counts, topic, kinds)
     if not found:
         finding = _why_missing(counts, topic, kinds)
