@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
 from pathlib import Path
 import subprocess
@@ -11,8 +13,9 @@ from typing import Any
 import pytest
 
 from liquidspike_ros.cli import main
-from liquidspike_ros.cli.program import COMMANDS, explain
+from liquidspike_ros.cli.program import build_parser, COMMANDS, explain
 from liquidspike_ros.core import native
+from liquidspike_ros.settings import described
 
 ROBOT = 'config/robots/beacon.yaml'
 
@@ -82,7 +85,8 @@ def fails(
         (['demo', 'fast'], 'unrecognized arguments: fast'),
         (['record'], '-o/--output'),
         (['record', '-o', 'x', '--speed', '9'], '--speed'),
-        (['record', '-o', 'x', '--episodes', '0'], 'got 0, expected a whole number of at least 1'),
+        (['record', '-o', 'x', '--episodes', '0'],
+         'got 0, expected a whole number in [1, 10000000]'),
         (['record', '-o', 'x', '--episodes', 'ten'], "got 'ten', expected a whole number"),
         (['record', '-o', 'x', '--noise', '-1'], 'expected a number in [0, 10]'),
         (['record', '-o', 'x', '--noise', 'nan'], 'expected a number in [0, 10]'),
@@ -187,6 +191,26 @@ def test_wrong_robot_file(
 def test_unknown_training_setting(capsys: pytest.CaptureFixture[str], bag: Path) -> None:
     line = fails(capsys, ['train', str(bag), '-o', 'x', '--set', 'optimiser.speed=9'], 1)
     assert 'optimiser.speed: unknown key' in line
+
+
+@pytest.mark.parametrize(('command', 'module', 'name'), [
+    ('record', 'recording', 'RecordOptions'), ('evaluate', 'evaluation', 'EvaluateOptions')])
+def test_options_have_default_and_range_of_what_they_set(
+        command: str, module: str, name: str) -> None:
+    """Which is in a module that takes too long to load for every parser."""
+    options = getattr(importlib.import_module(f'liquidspike_ros.sim.{module}'), name)
+    groups = build_parser()._subparsers
+    assert groups is not None
+    parser = groups._group_actions[0].choices[command]  # type: ignore[call-overload, index]
+    actions = {action.dest: action for action in parser._actions}
+    for item in described(options):
+        action = actions[item.name.removesuffix('_s')]
+        assert action.default in (item.default, None), item.name
+        low, high = item.limits
+        assert [action.type(str(end)) for end in (low, high)] == [low, high]
+        for value in (low - 1, high + 1):
+            with pytest.raises(argparse.ArgumentTypeError, match='expected a'):
+                action.type(str(value))
 
 
 def test_seeds_of_the_evaluation_are_not_recorded(

@@ -39,7 +39,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     'export': ({'robot', 'control', 'core'}, {'torch', 'onnxruntime', 'onnxscript'}),
     'training': ({'robot', 'sensing', 'control', 'core', 'share', 'freed_memory'},
                  OFFLINE | COMPRESSION),
-    'sim': ({'robot', 'sensing', 'control', 'core', 'share'}, SIMULATED),
+    'sim': ({'settings', 'robot', 'sensing', 'control', 'core', 'share'}, SIMULATED),
     'nodes': ({'settings', 'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share',
                'interrupts', 'freed_memory'}, SIMULATED | ROS),
     'demo': ({'robot', 'sensing', 'control', 'core', 'sim', 'share'}, SIMULATED | ROS),

@@ -26,13 +26,13 @@ SEED = 1030
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('--model', metavar='DIR', type=Path, default=Path('models/beacon'),
-                        help='checkpoint that drives (default: models/beacon)')
+                        help='checkpoint that drives (default: %(default)s)')
     parser.add_argument('--seed', metavar='N', type=whole(0, 2**31 - 1), default=SEED,
-                        help=f'of the room and all noise (default: {SEED})')
+                        help='of the room and all noise (default: %(default)s)')
     parser.add_argument('-o', '--output', metavar='DIR', type=Path, default=Path('out/demo'),
-                        help='where the results go (default: out/demo)')
+                        help='where the results go (default: %(default)s)')
     parser.add_argument('--limit', metavar='S', type=real(1.0, 3600.0), default=60.0,
-                        help='time limit, simulated s (default: 60)')
+                        help='time limit, simulated s (default: %(default)g)')
     parser.add_argument('--domain', metavar='N', type=whole(0, 232),
                         help='ROS_DOMAIN_ID (default: one that is free)')
     parser.add_argument('--no-video', action='store_true', help='write no episode.mp4')

@@ -36,17 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('model', metavar='MODEL',
                         help='checkpoint folder, or: expert (the privileged planner)')
-    parser.add_argument('--episodes', metavar='N', type=whole(1), default=50,
-                        help='how many (default: 50)')
-    parser.add_argument('--seed', metavar='N', type=whole(0), default=1000,
-                        help='episode i has the seed N + i (default: 1000)')
+    parser.add_argument('--episodes', metavar='N', type=whole(1, 10_000_000), default=50,
+                        help='how many (default: %(default)s)')
+    parser.add_argument('--seed', metavar='N', type=whole(0, 2**31 - 1), default=1000,
+                        help='episode i has the seed N + i (default: %(default)s)')
     parser.add_argument('--mask', metavar='SENSOR', nargs='+', default=[],
                         help='sensors that stay silent: camera, imu, lidar, audio')
     parser.add_argument('--limit', metavar='S', type=real(0.1, 3600.0), default=60.0,
-                        help='time limit of an episode, simulated s (default: 60)')
+                        help='time limit of an episode, simulated s (default: %(default)g)')
     add_workers(parser)
     parser.add_argument('--device', metavar='NAME', default='cpu',
-                        help='cpu, cuda or cuda:N (default: cpu)')
+                        help='cpu, cuda or cuda:N (default: %(default)s)')
     parser.add_argument('--json', metavar='FILE', type=Path, help='also write the report there')
     add_robot(parser)
 

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--format', metavar='NAME', nargs='+', choices=FORMATS, default=['pt2'],
                         help=f'one or several of {", ".join(FORMATS)} (default: pt2)')
     parser.add_argument('--batch', metavar='N', type=whole(1, 4096), default=1,
-                        help='rows of every input, each with its own state (default: 1)')
+                        help='rows of every input, each with its own state (default: %(default)s)')
 
 
 def run(arguments: argparse.Namespace) -> int:

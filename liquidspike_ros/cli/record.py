@@ -34,21 +34,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('-o', '--output', metavar='DIR', type=Path, required=True,
                         help='folder for the bags')
-    parser.add_argument('--episodes', metavar='N', type=whole(1), default=200,
-                        help='how many (default: 200)')
-    parser.add_argument('--seed', metavar='N', type=whole(0), default=100_000,
+    parser.add_argument('--episodes', metavar='N', type=whole(1, 10_000_000), default=200,
+                        help='how many (default: %(default)s)')
+    parser.add_argument('--seed', metavar='N', type=whole(0, 2**31 - 1), default=100_000,
                         help='episode i has the seed N + i; 1000 to 1999 are kept for evaluation '
-                        '(default: 100000)')
+                        '(default: %(default)s)')
     parser.add_argument('--noise', metavar='X', type=real(0.0, 10.0), default=1.0,
-                        help="how shaky the expert's hand is; 0 is clean (default: 1)")
+                        help="how shaky the expert's hand is; 0 is clean (default: %(default)g)")
     parser.add_argument('--odd-starts', metavar='X', type=real(0.0, 1.0), default=0.4,
-                        help='share of episodes that start at an odd place (default: 0.4)')
+                        help='share of episodes that start at an odd place (default: %(default)g)')
     parser.add_argument('--policy', metavar='DIR', type=Path,
                         help='checkpoint that drives in turns with the expert, who labels (DAgger)')
     parser.add_argument('--beta', metavar='X', type=real(0.0, 1.0), default=0.3,
-                        help="with --policy: share of the expert's turns (default: 0.3)")
+                        help="with --policy: share of the expert's turns (default: %(default)g)")
     parser.add_argument('--limit', metavar='S', type=real(0.1, 3600.0), default=60.0,
-                        help='time limit of an episode, simulated s (default: 60)')
+                        help='time limit of an episode, simulated s (default: %(default)g)')
     add_workers(parser)
     add_robot(parser)
 

@@ -43,7 +43,7 @@ class DemoOptions:
     robot_file: Path
     seed: int
     output: Path
-    limit: float = 60.0
+    limit: float
     domain: int | None = None
     video: bool = True
 

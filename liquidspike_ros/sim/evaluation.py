@@ -12,9 +12,11 @@ import time
 from typing import Any
 
 from ..robot import RobotSpec
+from ..settings import check, setting
 from ..untrusted.text import brief, Refusal
 from .drivers import make_driver
 from .episode import EpisodeResult, run_episode
+from .simulation import TIME_LIMIT, TIME_LIMITS
 from .workers import run_jobs
 
 EXPERT = 'expert'
@@ -32,31 +34,26 @@ class EvaluateOptions:
 
     Attributes:
         model: Folder of a checkpoint, or ``expert`` for the privileged expert.
-        episodes: How many; episode ``i`` has the seed ``seed + i``.
-        seed: First seed.
         mask: Sensors that stay silent for the whole episode (an ablation).
-        limit_s: Time limit of an episode, s.
-        workers: Processes.
         device: Where the policy runs.
         robot: The robot; its sensors must be those the model was trained with.
         progress: Whether to draw a progress bar.
     """
 
     model: str | Path = EXPERT
-    episodes: int = 50
-    seed: int = 1000
+    episodes: int = setting(
+        50, 'How many; episode i has the seed of the first and i more', limits=(1, 10_000_000))
+    seed: int = setting(HELD_OUT.start, 'Of the first episode', limits=(0, 2**31 - 1))
     mask: tuple[str, ...] = ()
-    limit_s: float = 60.0
-    workers: int = 1
+    limit_s: float = setting(
+        TIME_LIMIT, 'Time limit of an episode, simulated', limits=TIME_LIMITS, unit='s')
+    workers: int = setting(1, 'Processes that simulate', limits=(1, 256))
     device: str = 'cpu'
     robot: RobotSpec = field(default_factory=RobotSpec)
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if self.episodes < 1:
-            raise EvaluationError(f'episodes: got {self.episodes}, expected at least 1')
-        if self.limit_s <= 0:
-            raise EvaluationError(f'limit_s: got {self.limit_s}, expected seconds above 0')
+        check(self, EvaluationError)
         for name in self.mask:
             if name not in self.robot.sensors:
                 raise EvaluationError(f'mask: got {brief(name)}, expected any of '

@@ -13,10 +13,13 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from ..robot import COMMAND_INTERFACES, RobotSpec
+from ..settings import check, setting
+from ..untrusted.text import Refusal
 from .drivers import Command, Decision, Driver, ExpertDriver, load_policy, MixtureDriver
 from .episode import EpisodeResult, run_episode
 from .evaluation import HELD_OUT
 from .messages import SimMessage, twist_message, TYPESTORE
+from .simulation import TIME_LIMIT, TIME_LIMITS
 from .starts import sample_start
 from .workers import run_jobs
 
@@ -24,7 +27,7 @@ TWIST = COMMAND_INTERFACES['twist']
 APPLIED_TOPIC = 'cmd_vel_applied'
 
 
-class RecordingError(ValueError):
+class RecordingError(Refusal):
     """A recording cannot be made as asked; the message says why."""
 
 
@@ -34,38 +37,34 @@ class RecordOptions:
 
     Attributes:
         output: Folder that gets one bag per episode, ``episode_<seed>``; what is there stays.
-        episodes: How many; episode ``i`` has the seed ``seed + i``.
-        seed: First seed; the seeds of ``evaluate`` (1000 to 1999) are refused.
-        noise: How shaky the expert's hand is; 0 is clean, 1 usual.
-        odd_starts: Share of episodes that start at an odd place: close to something and facing
-            it, or anywhere, or facing away from the pillar.
         policy: Folder of a checkpoint that drives in turns with the expert (DAgger); the expert
             labels all the same. Without it the expert drives alone.
-        beta: Probability that a turn is the expert's, with a policy.
-        limit_s: Time limit of an episode, s.
-        workers: Processes.
         robot: The robot: topic names, control rate and limits.
         progress: Whether to draw a progress bar.
     """
 
     output: Path
-    episodes: int = 200
-    seed: int = 100_000
-    noise: float = 1.0
-    odd_starts: float = 0.4
+    episodes: int = setting(
+        200, 'How many; episode i has the seed of the first and i more', limits=(1, 10_000_000))
+    seed: int = setting(
+        100_000, 'Of the first episode; those that evaluation is done with are refused',
+        limits=(0, 2**31 - 1))
+    noise: float = setting(
+        1.0, "How shaky the expert's hand is; 0 is clean, 1 usual", limits=(0.0, 10.0))
+    odd_starts: float = setting(
+        0.4, 'Share of episodes that start at an odd place: close to something and facing it, or '
+        'anywhere, or facing away from the pillar', limits=(0.0, 1.0))
     policy: Path | None = None
-    beta: float = 0.3
-    limit_s: float = 60.0
-    workers: int = 1
+    beta: float = setting(
+        0.3, "Probability that a turn is the expert's, with a policy", limits=(0.0, 1.0))
+    limit_s: float = setting(
+        TIME_LIMIT, 'Time limit of an episode, simulated', limits=TIME_LIMITS, unit='s')
+    workers: int = setting(1, 'Processes that simulate', limits=(1, 256))
     robot: RobotSpec = field(default_factory=RobotSpec)
     progress: bool = True
 
     def __post_init__(self) -> None:
-        for name, least, most in (('episodes', 1, 10**7), ('seed', 0, 2**31), ('noise', 0, 10),
-                                  ('odd_starts', 0, 1), ('beta', 0, 1), ('limit_s', 0.1, 3600)):
-            value = getattr(self, name)
-            if not least <= value <= most:
-                raise RecordingError(f'{name}: got {value}, expected a value in [{least}, {most}]')
+        check(self, RecordingError)
         if self.seed < HELD_OUT.stop and self.seed + self.episodes > HELD_OUT.start:
             raise RecordingError(
                 f'seed: got {self.seed} to {self.seed + self.episodes - 1}, but '

@@ -23,7 +23,8 @@ from .microphones import Microphones
 from .odometry import WheelOdometry
 from .world import Touch, World
 
-TIME_LIMIT = 60.0
+TIME_LIMIT, TIME_LIMITS = 60.0, (0.1, 3600.0)
+"""Of an episode, simulated s: the usual one, and the range of those that can be asked for."""
 
 _AUDIO_CHUNK_NS = 20_000_000
 _TRUTH_COVARIANCE = np.zeros(36)

@@ -113,8 +113,8 @@ def test_evaluation_seeds_are_those_recording_refuses() -> None:
 
 
 @pytest.mark.parametrize(('values', 'text'), [
-    ({'episodes': 0}, 'episodes: got 0, expected at least 1'),
-    ({'limit_s': 0.0}, 'limit_s: got 0.0'),
+    ({'episodes': 0}, 'episodes: got 0, expected a whole number in'),
+    ({'limit_s': 0.0}, r'limit_s: got 0\.0, expected a number in \[0\.1, 3600\] s'),
     ({'mask': ('radar',)}, "mask: got 'radar', expected any of camera, imu, lidar, audio"),
 ])
 def test_wrong_options_are_refused_by_name(values: dict[str, Any], text: str) -> None:

@@ -154,9 +154,9 @@ def test_an_interruption_leaves_whole_bags_only(
 
 
 @pytest.mark.parametrize(('field', 'value', 'text'), [
-    ('episodes', 0, r'episodes: got 0, expected a value in \[1, '),
+    ('episodes', 0, r'episodes: got 0, expected a whole number in \[1, '),
     ('noise', -0.1, r'noise: got -0.1, expected'),
-    ('beta', 1.5, r'beta: got 1.5, expected a value in \[0, 1\]'),
+    ('beta', 1.5, r'beta: got 1.5, expected a number in \[0, 1\]'),
     ('seed', 1500, r'seed: got 1500 to 1501, but 1000 to 1999 are kept for evaluation'),
     ('seed', 999, r'seed: got 999 to 1000, but'),
 ])
