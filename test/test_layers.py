@@ -133,6 +133,8 @@ def test_package_itself_imports_nothing() -> None:
         ('core', 'import numpy as np', False),
         ('core', 'def f():\n    import rclpy', True),
         ('core', 'from ..robot import RobotSpec', True),
+        ('settings', 'from ..robot import RobotSpec', True),
+        ('robot', 'from ..settings import setting', False),
         ('core', 'from .. import sensing', True),
         ('core', 'from ..untrusted.text import brief', False),
         ('untrusted', 'from ..robot import RobotSpec', True),
