@@ -24,7 +24,7 @@ from std_msgs.msg import String
 from ..robot import RobotSpec
 from ..settings import check, Effect, setting
 from ..share import shared_file
-from ..training.configuration import load_train_config
+from ..training.configuration import load_train_config, MOST_EPOCHS
 from ..training.console import Console, StepReport
 from ..training.trainer import train
 from .declarations import build_options, option_declarations
@@ -45,7 +45,7 @@ class TrainOptions:
     config_file: str = setting(
         'config/train.yaml', 'Model, data, loss and optimiser settings', effect=Effect.START)
     epochs: int = setting(
-        0, 'Passes over the recordings; 0: as in config_file', limits=(0, 1_000_000),
+        0, 'Passes over the recordings; 0: as in config_file', limits=(0, MOST_EPOCHS),
         effect=Effect.START)
     init_from: str = setting(
         '', 'Checkpoint to fine-tune; empty: random weights', effect=Effect.START)

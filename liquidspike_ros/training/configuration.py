@@ -15,6 +15,8 @@ from ..untrusted.fields import coerce, require
 from ..untrusted.parameter_file import read_parameter_file
 from ..untrusted.text import Refusal
 
+MOST_EPOCHS = 100_000
+
 
 class TrainingError(Refusal):
     """A training setting is wrong or training cannot go on; the text says what to do."""
@@ -153,8 +155,8 @@ class OptimiserConfig:
     average: float = 0.995
 
     def __post_init__(self) -> None:
-        _require(1 <= self.epochs <= 100_000, 'optimiser.epochs', self.epochs,
-                 'at least 1, at most 100000')
+        _require(1 <= self.epochs <= MOST_EPOCHS, 'optimiser.epochs', self.epochs,
+                 f'at least 1, at most {MOST_EPOCHS}')
         _require(0 <= self.max_minutes <= 1e6, 'optimiser.max_minutes', self.max_minutes,
                  'in [0, 1e6]')
         _require(0 < self.learning_rate < 1, 'optimiser.learning_rate', self.learning_rate,
