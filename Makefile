@@ -23,4 +23,4 @@ test: lint ## Check style and types, then run every test
 	@$(PYTHON_BIN) -m pytest -n 2 --dist loadgroup -q $(ARGS)
 
 clean: ## Remove what the commands above made
-	rm -rf .venv out build dist install log *.egg-info liquidspike_ros/core/native/*.so
+	rm -rf .venv out build dist install log *.egg-info liquidspike_ros/core/tick/native/*.so

@@ -12,7 +12,7 @@ from setuptools.errors import BaseError, CCompilerError, CompileError
 
 PACKAGE = 'liquidspike_ros'
 SHARED = ('launch', 'config', 'models', 'worlds')
-NATIVE = Path(PACKAGE, 'core', 'native')
+NATIVE = Path(PACKAGE, 'core', 'tick', 'native')
 OPENMP = '-fopenmp'
 
 
@@ -39,7 +39,7 @@ def native_extensions() -> list[Extension]:
             *avx2, *(f'-mavx512{part}' for part in ('f', 'bw', 'dq', 'vl'))]}
     return [
         Extension(
-            f'{PACKAGE}.core.native._stages_{name}',
+            f'{PACKAGE}.core.tick.native._stages_{name}',
             [str(path) for path in sorted(NATIVE.glob('*.c'))], optional=True,
             # Sums are fused where the code says so and nowhere else: the same bits everywhere.
             extra_compile_args=['-O3', '-std=c11', '-ffp-contract=off', '-fno-math-errno',

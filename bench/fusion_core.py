@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from liquidspike_ros.core.deployment import deploy
-from liquidspike_ros.core.multimodal_fusion import MultiModalFusionNetwork, native_tick
+from liquidspike_ros.core.multimodal_fusion import MultiModalFusionNetwork
+from liquidspike_ros.core.tick import native_tick
 
 SIZES = {
     'default': {'width': 512, 'spiking': 128, 'liquid': 256, 'heads': 8},

@@ -21,6 +21,8 @@ from interleave import machine, ROOT, write
 import numpy as np
 import torch
 
+from liquidspike_ros.core.spiking.triton import lif as lif_kernels
+
 NEEDED = ('triton', 'snntorch', 'ncps', 'safetensors', 'pytest', 'hypothesis')
 TICKS, BATCH, UNITS = 32, 64, 65536
 FLUSH = 1 << 30  # bytes; written before a call, it empties the caches and hides the launches
@@ -89,7 +91,7 @@ def timed(cases: Mapping[str, Callable[[], object]], rounds: int, busy: bool = F
 
 def without_kernels(call: Callable[[], object]) -> Callable[[], object]:
     """The same call by the plain path."""
-    from liquidspike_ros.core.triton_choice import verdict
+    from liquidspike_ros.core.spiking.triton.choice import verdict
 
     def plain() -> None:
         before, verdict.off = verdict.off, 'for comparison'
@@ -105,8 +107,8 @@ def sequence_cases(dtype: torch.dtype, stock: bool = True) -> dict[str, Callable
     """A population over 32 currents, forward and backward, and a copy of as many bytes."""
     import snntorch
 
-    from liquidspike_ros.core.neurons import leaky_sequence
-    from liquidspike_ros.core.surrogates import spike_gradient
+    from liquidspike_ros.core.spiking.population import leaky_sequence
+    from liquidspike_ros.core.spiking.surrogates import spike_gradient
 
     def tensor(*shape: int) -> torch.Tensor:
         return torch.rand(shape, device='cuda').to(dtype)
@@ -142,8 +144,8 @@ def sequence_cases(dtype: torch.dtype, stock: bool = True) -> dict[str, Callable
 
 def rate_cases() -> dict[str, Callable[[], object]]:
     """Four modalities of 128 neurons at a batch of one, 32 steps: as called, and captured."""
-    from liquidspike_ros.core.spike_rates import spike_rates
-    from liquidspike_ros.core.surrogates import spike_gradient
+    from liquidspike_ros.core.spiking.rates import spike_rates
+    from liquidspike_ros.core.spiking.surrogates import spike_gradient
 
     current, membrane = torch.rand(1, 4, 1, 128).cuda(), torch.zeros(4, 1, 128).cuda()
     beta, threshold = torch.full((4, 1, 128), 0.95).cuda(), torch.ones(4, 1, 128).cuda()
@@ -175,23 +177,22 @@ def print_table(title: str, rows: Mapping[str, Mapping[str, float]], base: str) 
 
 def sweep(rounds: int) -> dict[str, dict[str, float]]:
     """The first case with other sizes of the kernels' tiles."""
-    from liquidspike_ros.core import triton_lif
 
     rows = {}
-    before = triton_lif.LARGE, triton_lif.WARPS, triton_lif.CHUNK
+    before = lif_kernels.LARGE, lif_kernels.WARPS, lif_kernels.CHUNK
     cases = sequence_cases(torch.float16, stock=False)
     for sizes in product((128, 256, 512, 1024), (2, 4, 8), (4, 8, 16)):
-        triton_lif.LARGE, triton_lif.WARPS, triton_lif.CHUNK = sizes
+        lif_kernels.LARGE, lif_kernels.WARPS, lif_kernels.CHUNK = sizes
         name = '{} neurons, {} warps, {} steps'.format(*sizes)
         rows[name] = timed(cases, rounds, busy=True)['triton']
-    triton_lif.LARGE, triton_lif.WARPS, triton_lif.CHUNK = before
+    lif_kernels.LARGE, lif_kernels.WARPS, lif_kernels.CHUNK = before
     best = min(rows, key=lambda name: rows[name]['median_ms'])
     print_table('float16 by size of the tiles', rows, best)
     return rows
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    from liquidspike_ros.core.triton_choice import verdict
+    from liquidspike_ros.core.spiking.triton.choice import verdict
 
     results: dict[str, Any] = {}
     for dtype in (torch.float16, torch.float32):

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from liquidspike_ros.core.native import memory
+from liquidspike_ros.core.tick.native import plain_memory
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / 'bench/results'
@@ -86,7 +86,7 @@ class _Count(TorchDispatchMode):
 def operator_calls(call: Callable[[], object]) -> int:
     """Operator calls of ``call``, views included: at a batch of one they are what costs."""
     # Ticks in C stay aside while somebody watches the operators; here they are to be seen as well.
-    with patch.object(memory, '_get_current_dispatch_mode', return_value=None), \
+    with patch.object(plain_memory, '_get_current_dispatch_mode', return_value=None), \
             _Count() as count:
         call()
     return count.calls

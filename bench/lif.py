@@ -18,8 +18,8 @@ import snntorch
 import torch
 from torch import nn, Tensor
 
-from liquidspike_ros.core.spike_rates import spike_rates
-from liquidspike_ros.core.surrogates import spike_gradient
+from liquidspike_ros.core.spiking.rates import spike_rates
+from liquidspike_ros.core.spiking.surrogates import spike_gradient
 
 STEPS = 32
 SHAPES = ((1, 128), (1, 512), (256, 256))

@@ -15,10 +15,10 @@ import time
 import numpy as np
 import torch
 
-from liquidspike_ros.freed_memory import keep_freed_memory
+from liquidspike_ros.malloc import keep_freed_memory
 from liquidspike_ros.robot import load_robot, RobotSpec
 from liquidspike_ros.training.configuration import load_train_config
-from liquidspike_ros.training.dataset import Episode
+from liquidspike_ros.training.episode import Episode
 from liquidspike_ros.training.lanes import Lanes
 from liquidspike_ros.training.model_building import build_model
 from liquidspike_ros.training.objectives import ActionLoss

@@ -9,7 +9,7 @@ venv=.venv
 log=$venv/setup.log
 stamp=$venv/.setup-stamp
 gl_stamp=$venv/.gl-stamp
-native=liquidspike_ros/core/native
+native=liquidspike_ros/core/tick/native
 extras='ros,sim,train,export,dev'
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -77,7 +77,7 @@ install_compiler() {
 # The package works without the C code, so nothing would tell.
 check_native() {
     local reason
-    reason=$($venv/bin/python -c 'from liquidspike_ros.core import native
+    reason=$($venv/bin/python -c 'from liquidspike_ros.core.tick import native
 print(native.reason())' 2>>$log) || reason='the package cannot be imported'
     [ -z "$reason" ] || say "single ticks of the fusion core run in torch, at about half the speed: $reason (more in $log)"
 }

@@ -14,7 +14,7 @@ import pytest
 
 from liquidspike_ros.cli import main
 from liquidspike_ros.cli.program import build_parser, COMMANDS, explain
-from liquidspike_ros.core import native
+from liquidspike_ros.core.tick import native
 from liquidspike_ros.settings import described
 
 ROBOT = 'config/robots/beacon.yaml'

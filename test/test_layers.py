@@ -30,18 +30,18 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     'share': (set(), set()),
     'untrusted': (set(), {'yaml'}),
     'interrupts': (set(), set()),
-    'freed_memory': (set(), set()),
+    'malloc': (set(), set()),
     'settings': (set(), set()),
     'robot': ({'settings'}, set()),
     'core': (set(), NEURAL),
     'sensing': ({'robot'}, {'numpy', 'cv2'}),
     'control': ({'settings', 'robot', 'sensing', 'core'}, {'torch', 'numpy'}),
     'export': ({'robot', 'control', 'core'}, {'torch', 'onnxruntime', 'onnxscript'}),
-    'training': ({'robot', 'sensing', 'control', 'core', 'share', 'freed_memory'},
+    'training': ({'robot', 'sensing', 'control', 'core', 'share', 'malloc'},
                  OFFLINE | COMPRESSION),
     'sim': ({'settings', 'robot', 'sensing', 'control', 'core', 'share'}, SIMULATED),
     'nodes': ({'settings', 'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share',
-               'interrupts', 'freed_memory'}, SIMULATED | ROS),
+               'interrupts', 'malloc'}, SIMULATED | ROS),
     'demo': ({'robot', 'sensing', 'control', 'core', 'sim', 'share'}, SIMULATED | ROS),
     'cli': ({'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share', 'demo', 'export',
              'interrupts'},
@@ -50,7 +50,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
 # The floor below all others.
 GROUND = 'untrusted'
 # What a machine may lack: imported by one module only, which others import inside functions.
-OPTIONAL = {'triton': 'core/triton_kernels.py', 'cv_bridge': 'sensing/ros_decoders.py',
+OPTIONAL = {'triton': 'core/spiking/triton/kernels.py', 'cv_bridge': 'sensing/ros_decoders.py',
             'sensor_msgs_py': 'sensing/ros_decoders.py'}
 # Where rclpy may be imported at all, and only inside a function outside `nodes`.
 TALKS_ROS = {'nodes', 'demo'}
@@ -151,10 +151,10 @@ def test_package_itself_imports_nothing() -> None:
         ('nodes', 'from sensor_msgs.msg import Image', False),
         ('core', 'import triton', True),
         ('core', 'def f():\n    import triton', True),
-        ('core', 'from .triton_kernels import lif_forward', True),
-        ('core', 'from . import triton_kernels', True),
-        ('core', 'def f():\n    from .triton_kernels import lif_forward', False),
-        ('sim', 'from liquidspike_ros.core.triton_kernels import lif_forward', True),
+        ('core/spiking/triton', 'from .kernels import lif_forward', True),
+        ('core/spiking/triton', 'from . import kernels', True),
+        ('core/spiking/triton', 'def f():\n    from .kernels import lif_forward', False),
+        ('sim', 'from liquidspike_ros.core.spiking.triton.kernels import lif_forward', True),
     ],
 )
 def test_rules_catch_what_they_forbid(

@@ -19,11 +19,11 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 import liquidspike_ros
-from liquidspike_ros.core.native.library import variant_for
+from liquidspike_ros.core.tick.native.library import variant_for
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = 'liquidspike_ros'
-NATIVE = Path(PACKAGE, 'core', 'native')
+NATIVE = Path(PACKAGE, 'core', 'tick', 'native')
 COMPILER = shutil.which('cc') or shutil.which('gcc')
 in_one_workspace = pytest.mark.xdist_group('workspace')
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason='needs a C compiler')
@@ -195,7 +195,7 @@ def in_workspace(workspace: Path, command: str) -> str:
 def native_in_workspace(workspace: Path) -> tuple[str, list[Path]]:
     """Why ticks do not run in C, '' if they do; and the libraries that were opened for it."""
     asked = """if True:
-        from liquidspike_ros.core import native
+        from liquidspike_ros.core.tick import native
         print(native.reason())
         with open('/proc/self/maps') as maps:
             print(*{line.split()[-1] for line in maps if '_stages_' in line}, sep='\\n')"""

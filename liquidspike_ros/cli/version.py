@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         except metadata.PackageNotFoundError:
             print(f'  {name} not installed')
     # Here: --help needs no torch.
-    from ..core import native
+    from ..core.tick import native
 
     library = native.kernels()
     print('  single ticks on the CPU run in '

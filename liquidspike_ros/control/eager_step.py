@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
-from .fitting import check_action
+from .compatibility import check_action
 from .tensors import observation_tensors, scale_camera
 
 Row = NDArray[np.float32]

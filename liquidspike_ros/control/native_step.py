@@ -1,7 +1,8 @@
 """One model step a tick in C as a whole: from what the sensors measured to action and flag.
 
-What is left of ``EagerStep`` around the C code of ``core.native`` are a hundred small calls, which
-cost more between the ticks of a robot, with caches full of other things, than one after the other.
+What is left of ``EagerStep`` around the C code of ``core.tick.native`` are a hundred small calls,
+which cost more between the ticks of a robot, with caches full of other things, than one after
+the other.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from torch import Tensor
 
 from ..core.modality_preprocessing.in_c import InC
 from ..core.multimodal_applications import RobotMultiSensorModel
-from ..core.native import kernels, structures
-from ..core.native.memory import NotPlain
+from ..core.tick.native import kernels, structures
+from ..core.tick.native.plain_memory import NotPlain
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
+from .compatibility import check_action
 from .eager_step import leaves, Row, to_host, with_finite_flag
-from .fitting import check_action
 from .rehearsal import blank_observation
 from .tensors import INPUT_NAMES, observation_tensors, scale_camera, sensor_scale
 

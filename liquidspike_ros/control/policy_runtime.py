@@ -8,14 +8,14 @@ from torch import nn
 
 from ..core.deployment import deploy
 from ..core.multimodal_fusion import MultiModalFusionNetwork
-from ..core.native.memory import NotPlain
+from ..core.tick.native.plain_memory import NotPlain
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
 from .action import TickResult
 from .captured_step import CapturedStep
+from .compatibility import check_model, PolicyError
 from .compiled_step import CompiledStep
 from .eager_step import EagerStep, Stepper
-from .fitting import check_model, PolicyError
 from .native_step import NativeStep
 from .precision import choose_precision, DTYPES, one_line, PRECISIONS
 from .rehearsal import blank_observation, compare, Gap, rehearsal
@@ -97,7 +97,7 @@ class PolicyRuntime:
 
     @property
     def native_reason(self) -> str:
-        """Why the ticks do not run in C (see ``core.native``); '' if they do."""
+        """Why the ticks do not run in C (see ``core.tick.native``); '' if they do."""
         if (self.mode, self.precision) != ('eager', 'float32'):
             return f'runs as {self.mode} in {self.precision}'
         networks = [part for part in self.model.modules()

@@ -19,7 +19,7 @@ from ..robot import RobotSpec
 from ..sensing.observation import Observation
 from .action import TickResult, to_command
 from .deadlines import Deadlines
-from .limits import RateLimiter
+from .rate_limiter import RateLimiter
 from .safety_config import LISTENER, SafetyConfig, SafetyError
 from .sensor_watch import OUTSIDE, SensorWatch
 

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
+from .compatibility import check_action
 from .eager_step import autocast, leaves, Row, to_host, with_finite_flag
-from .fitting import check_action
 from .rehearsal import blank_observation
 from .tensors import observation_tensors, scale_camera
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn, Tensor
 from torch.nn.modules import module as torch_module
 
+BACKENDS = ('fused', 'reference')
 _OURS = __package__ + '.'
 _TORCH = frozenset({
     nn.Linear, nn.LayerNorm, nn.Identity, nn.Dropout, nn.Sequential, nn.ModuleDict, nn.ModuleList,

@@ -9,7 +9,7 @@ from torch import nn, Tensor
 
 from .liquid import CfC, LTC, WiredCfC
 from .multimodal_fusion import MultiModalFusionNetwork
-from .neurons import LIFPopulation
+from .spiking.population import LIFPopulation
 
 # Their own parameters are decays, time constants, reversal potentials and conductances.
 _CELLS = (CfC, LTC, WiredCfC, LIFPopulation)

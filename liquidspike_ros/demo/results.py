@@ -42,7 +42,7 @@ def write_results(recording: Recording, layout: Layout, robot: RobotSpec, output
     Returns:
         The exit status: 0 if the robot arrived.
     """
-    from ..sim.drawing import save_episode
+    from .drawing import save_episode
 
     summary = summarise(recording)
     save_episode(layout, episode_result(recording, layout), output / 'episode.png')

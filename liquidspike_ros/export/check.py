@@ -26,7 +26,7 @@ from torch import Tensor
 
 from .flat_step import ExportError, FlatStep
 from .sequences import Tick
-from .ties import explain
+from .threshold_ties import explain
 
 TOLERANCE = 1e-4
 

@@ -1,6 +1,6 @@
 """What one neuron can do in a tick where rounding may decide whether it fires.
 
-The equations are those of ``core.neurons`` and ``core.reset_mechanisms``, in double precision.
+The equations are those of ``core.spiking.lif``, in double precision.
 """
 
 from __future__ import annotations

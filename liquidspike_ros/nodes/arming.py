@@ -10,7 +10,7 @@ from typing import Any
 from ..control.safety import LISTENER, OUTSIDE
 from ..robot import SensorSpec
 from ..sensing.synchronizer import SensorHealth
-from .graph import Finding
+from .topic_graph import Finding
 
 LONGEST = 480
 """Characters of a refusal: one line that a terminal shows whole."""

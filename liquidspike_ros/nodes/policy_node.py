@@ -26,7 +26,7 @@ from std_srvs.srv import SetBool, Trigger
 import torch
 
 from ..control.safety import ACTIVE, Decision
-from ..freed_memory import keep_freed_memory
+from ..malloc import keep_freed_memory
 from .arming import Missing
 from .command_output import same_but_for_numbers
 from .loading import load_policy

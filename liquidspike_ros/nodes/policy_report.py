@@ -14,9 +14,9 @@ from ..control.safety import ACTIVE, FAULT, LISTENER, STOP
 from ..sensing.synchronizer import SensorHealth
 from .arming import Missing
 from .diagnostics import array, entry, ERROR, OK, sensor_entry, STALE, WARN
-from .graph import Finding, other_publishers
 from .offered_qos import qos_text
 from .policy_session import PolicySession
+from .topic_graph import Finding, other_publishers
 
 REPEATS, REPEAT_PERIOD = 5, 0.1
 """How often, and at what distance (s), a node that cannot start says so."""

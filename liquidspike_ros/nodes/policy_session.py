@@ -19,7 +19,6 @@ from ..sensing.observation import Observation
 from .arming import arming_refusal, ClockFacts, Missing, why_not_alive
 from .clock_source import now_ns
 from .command_output import CommandOutput
-from .graph import Finding, inspect_input, inspect_output, other_publishers
 from .inference import InferenceThread
 from .intake import SensorIntake
 from .introspection import introspection_json
@@ -27,6 +26,7 @@ from .loading import LoadedPolicy
 from .messages import message_class
 from .options import PolicyOptions
 from .tick_statistics import TickStatistics
+from .topic_graph import Finding, inspect_input, inspect_output, other_publishers
 
 COMMAND_QOS = QoSProfile(depth=1)
 _FAREWELL_TIMEOUT = Duration(seconds=0.2)

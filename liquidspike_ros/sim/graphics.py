@@ -5,7 +5,7 @@ kept; only MuJoCo's own per-model resources (about 3 ms) follow the model that i
 
 Mesa draws with LLVM, and Triton brings an LLVM of its own: loaded after Mesa's it crashes the
 process, before it all is well. So Triton comes first wherever it is installed, whoever may want it
-later: the kernels of ``core.triton_kernels``, ``torch.compile``, ``torch.export``.
+later: the kernels of ``core.spiking.triton.kernels``, ``torch.compile``, ``torch.export``.
 """
 
 from __future__ import annotations

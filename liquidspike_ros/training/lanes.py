@@ -17,7 +17,7 @@ from ..control.tensors import values_to_tensors
 from ..robot import RobotSpec
 from .augmentation import draw_variation, Mirror, Variation
 from .configuration import AugmentConfig
-from .dataset import Array, Episode, unpack
+from .episode import Array, Episode, unpack
 
 
 class Stretch(NamedTuple):

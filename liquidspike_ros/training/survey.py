@@ -13,7 +13,7 @@ from ..robot import RobotSpec
 from ..untrusted.text import one_line, reason
 from .bags import BagError, BagReader, BagReport, Event, scan_bag
 from .configuration import DataConfig
-from .dataset import pack
+from .episode import pack
 from .labels import align_labels
 from .replay import Replay, require_fresh, with_labels
 from .storage import Storage

@@ -16,13 +16,13 @@ from torch import nn, Tensor
 from ..core.checkpoint import from_pretrained, save_pretrained
 from ..core.multimodal_applications import RobotMultiSensorModel
 from ..core.stages import parameter_groups
-from ..freed_memory import keep_freed_memory
+from ..malloc import keep_freed_memory
 from ..robot import RobotSpec
 from .augmentation import where_allowed
 from .configuration import TrainConfig, TrainingError
 from .console import clock, Console, StepReport
-from .conversion import Dataset, summary
-from .dataset import Episode
+from .dataset import Dataset, summary
+from .episode import Episode
 from .interruption import Interruption
 from .lanes import Batch, Lanes
 from .model_building import build_model

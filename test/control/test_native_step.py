@@ -15,9 +15,9 @@ from liquidspike_ros.control.native_step import NativeStep
 from liquidspike_ros.control.policy_runtime import PolicyRuntime
 from liquidspike_ros.control.rehearsal import blank_observation, compare, rehearsal
 from liquidspike_ros.control.tensors import robot_model_config
-from liquidspike_ros.core import native
 from liquidspike_ros.core.deployment import deploy
-from liquidspike_ros.core.native.memory import NotPlain
+from liquidspike_ros.core.tick import native
+from liquidspike_ros.core.tick.native.plain_memory import NotPlain
 from liquidspike_ros.robot import RobotSpec
 
 CPU = torch.device('cpu')

@@ -15,7 +15,7 @@ from liquidspike_ros.control.policy_runtime import PolicyRuntime
 from liquidspike_ros.control.rehearsal import rehearsal
 from liquidspike_ros.control.static_step import StaticStep
 from liquidspike_ros.control.tensors import robot_model_config
-from liquidspike_ros.core import native
+from liquidspike_ros.core.tick import native
 from liquidspike_ros.robot import RobotSpec
 
 

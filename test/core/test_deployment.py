@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from liquidspike_ros.core import native
 from liquidspike_ros.core.deployment import (
     deploy,
     fold_batch_norms,
@@ -14,6 +13,7 @@ from liquidspike_ros.core.deployment import (
 )
 from liquidspike_ros.core.modality_preprocessing import VisionPreprocessor
 from liquidspike_ros.core.modality_preprocessing.in_c import InC
+from liquidspike_ros.core.tick import native
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 

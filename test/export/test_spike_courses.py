@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from liquidspike_ros.core.reset_mechanisms import plain_sequence
+from liquidspike_ros.core.spiking.lif import plain_sequence
 from liquidspike_ros.export.spike_courses import courses, Neuron
 
 REACH = 1e-5

@@ -11,7 +11,7 @@ from liquidspike_ros.nodes.arming import (
     Missing,
     why_not_alive,
 )
-from liquidspike_ros.nodes.graph import Finding
+from liquidspike_ros.nodes.topic_graph import Finding
 from liquidspike_ros.robot import LidarSpec
 from liquidspike_ros.sensing.synchronizer import SensorHealth
 

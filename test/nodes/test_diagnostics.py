@@ -4,7 +4,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 import pytest
 
 from liquidspike_ros.nodes.diagnostics import sensor_entry
-from liquidspike_ros.nodes.graph import Finding
+from liquidspike_ros.nodes.topic_graph import Finding
 from liquidspike_ros.robot import LidarSpec
 from liquidspike_ros.sensing.synchronizer import SensorHealth
 

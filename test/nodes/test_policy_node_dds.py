@@ -12,7 +12,7 @@ from rcl_interfaces.srv import DescribeParameters
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from liquidspike_ros.core import native
+from liquidspike_ros.core.tick import native
 
 pytestmark = [pytest.mark.dds, pytest.mark.slow]
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from liquidspike_ros.robot import RobotSpec
+from liquidspike_ros.training import dataset
 from liquidspike_ros.training.bags import find_bags
 from liquidspike_ros.training.configuration import DataConfig
-from liquidspike_ros.training.conversion import convert
+from liquidspike_ros.training.dataset import convert
 from liquidspike_ros.training.survey import survey_bag
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -82,11 +83,10 @@ def test_info_never_raises_either(make_bag: Any, robot: RobotSpec) -> None:
 
 def test_one_that_cannot_be_held_in_memory_is_left_out(make_bag: Any, robot: RobotSpec,
                                                        tmp_path: Path, monkeypatch: Any) -> None:
-    from liquidspike_ros.training import conversion
 
     def too_much(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(conversion, 'bag_to_sequence', too_much)
+    monkeypatch.setattr(dataset, 'bag_to_sequence', too_much)
     result = convert(make_bag(seconds=1), robot, DataConfig(), tmp_path)
     assert 'memory' in result.fatal

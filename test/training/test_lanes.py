@@ -12,7 +12,7 @@ from liquidspike_ros.control.tensors import observation_tensors
 from liquidspike_ros.sensing.stream import observe
 from liquidspike_ros.training.bags import read_events
 from liquidspike_ros.training.configuration import AugmentConfig, TrainConfig
-from liquidspike_ros.training.dataset import bag_to_sequence, Episode
+from liquidspike_ros.training.episode import bag_to_sequence, Episode
 from liquidspike_ros.training.lanes import Lanes
 from liquidspike_ros.training.model_building import build_model
 

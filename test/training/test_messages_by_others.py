@@ -20,8 +20,8 @@ from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 
 from liquidspike_ros.robot import RobotSpec
 from liquidspike_ros.training.configuration import DataConfig
-from liquidspike_ros.training.conversion import convert
-from liquidspike_ros.training.dataset import bag_to_sequence
+from liquidspike_ros.training.dataset import convert
+from liquidspike_ros.training.episode import bag_to_sequence
 
 cv2 = pytest.importorskip('cv2')
 

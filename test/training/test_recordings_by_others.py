@@ -31,7 +31,7 @@ import yaml
 from liquidspike_ros.robot import RobotSpec
 from liquidspike_ros.training.bags import find_bags
 from liquidspike_ros.training.configuration import DataConfig
-from liquidspike_ros.training.conversion import convert, Dataset
+from liquidspike_ros.training.dataset import convert, Dataset
 
 SECOND = 10**9
 TICKS = 30  # of two seconds

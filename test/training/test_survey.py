@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from liquidspike_ros.training.configuration import DataConfig
-from liquidspike_ros.training.dataset import bag_to_sequence
+from liquidspike_ros.training.episode import bag_to_sequence
 from liquidspike_ros.training.survey import batch_bytes, survey_bag
 
 

@@ -26,7 +26,7 @@ from liquidspike_ros.training.configuration import (
     TrainConfig,
     TrainingError,
 )
-from liquidspike_ros.training.conversion import Dataset
+from liquidspike_ros.training.dataset import Dataset
 from liquidspike_ros.training.model_building import build_model
 from liquidspike_ros.training.objectives import ActionLoss
 from liquidspike_ros.training.schedule import AveragedWeights, Schedule

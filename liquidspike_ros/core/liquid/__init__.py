@@ -10,9 +10,10 @@ hx [B, state_size] or None, timespans)``.
 from __future__ import annotations
 
 from .build import BACKBONES, build_liquid, LiquidCell
-from .cfc import ACTIVATIONS, CfC, checked_state, HEADS, LeCunTanh, MODES, timespans_like
+from .cfc import ACTIVATIONS, CfC, HEADS, LeCunTanh, MODES
 from .ltc import LTC
-from .memory import LiquidLayer, LSTMMemory
+from .mixed_memory import LiquidLayer, LSTMMemory
+from .timespans import checked_state, timespans_like
 from .wired import auto_ncp, WiredCfC
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Any
 from ..sizes import LARGEST, require_size
 from .cfc import CfC
 from .ltc import LTC
-from .memory import LiquidLayer
+from .mixed_memory import LiquidLayer
 from .wired import auto_ncp, WiredCfC
 
 LiquidCell = CfC | LTC | WiredCfC | LiquidLayer

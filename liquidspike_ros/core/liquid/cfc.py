@@ -15,19 +15,16 @@ Source: Hasani et al., 'Closed-form continuous-time neural networks', Nature Mac
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import nn, Tensor
 
-from ...untrusted.text import brief
-from ..cfc_sequence import cfc_sequence
 from ..derived_weights import DerivedWeights
-from ..judgement import elementary, why_call
-from ..neurons import BACKENDS
+from ..judgement import BACKENDS, elementary, why_call
 from ..products import affine
-from ..sizes import is_number
+from .cfc_sequence import cfc_sequence
+from .timespans import checked_state, timespans_like
 
 MODES = ('default', 'pure', 'no_gate')
 HEADS = ('ff1', 'ff2', 'time_a', 'time_b')
@@ -50,69 +47,6 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 # outer · tanh(inner · x), for the activations that are one.
 TANH_CONSTANTS = {'lecun_tanh': (1.7159, 0.666), 'tanh': (1.0, 1.0)}
-
-
-def timespans_like(dt: Tensor | float, batch: int, ticks: int, like: Tensor) -> Tensor:
-    """Bring timespans to ``[B, T, 1]``.
-
-    Args:
-        dt: Seconds: a number, ``[B]`` (the same for all ticks), ``[B, T]`` or ``[B, T, 1]``.
-        batch: ``B``.
-        ticks: ``T``.
-        like: Tensor whose device and dtype the result takes.
-
-    Raises:
-        ValueError: Another shape, or a time that is negative or not finite; on a GPU only numbers
-            are looked at, not tensors.
-    """
-    if not isinstance(dt, Tensor):
-        if not (is_number(dt) and 0.0 <= dt < math.inf):  # NaN is not
-            raise ValueError(f'dt: got {brief(dt)}, expected seconds, finite and not negative, '
-                             f'as a number or a torch.Tensor')
-        return like.new_full((batch, ticks, 1), float(dt))
-    # To look at a tensor stalls a device and has no meaning in a graph that is being traced.
-    if dt.is_cpu and not torch.compiler.is_compiling() and not elementary():
-        wrong = dt[~((dt >= 0) & (dt < math.inf))]
-        if len(wrong):
-            raise ValueError(f'dt: got {wrong[0].item():g}, expected seconds, finite and not '
-                             f'negative')
-    spans = dt.to(like)
-    shape = tuple(spans.shape)
-    if shape == (batch, ticks):
-        return spans.unsqueeze(-1)
-    if shape == (batch,):
-        return spans.view(batch, 1, 1).expand(batch, ticks, 1)
-    if shape == ():
-        return spans.expand(batch, ticks, 1)
-    if shape == (batch, ticks, 1):
-        return spans
-    raise ValueError(
-        f'dt: got shape {shape}, expected a number, ({batch},), ({batch}, {ticks}) '
-        f'or ({batch}, {ticks}, 1)'
-    )
-
-
-def checked_state(inputs: Tensor, hx: Tensor | None, width: int, state_size: int) -> Tensor:
-    """Check what a cell is given; rest (zeros) where there is no state.
-
-    Args:
-        inputs: ``[B, T, width]``.
-        hx: ``[B, state_size]``, or None.
-        width: Expected width of the inputs.
-        state_size: Expected width of the state.
-
-    Raises:
-        ValueError: Names the argument, what was got and what was expected.
-    """
-    if inputs.dim() != 3 or inputs.shape[1] < 1 or inputs.shape[2] != width:
-        raise ValueError(f'inputs: got shape {tuple(inputs.shape)}, '
-                         f'expected [B, T, {width}] with at least one tick T')
-    if hx is None:
-        return inputs.new_zeros(inputs.shape[0], state_size)
-    if tuple(hx.shape) != (inputs.shape[0], state_size):
-        raise ValueError(f'hx: got shape {tuple(hx.shape)}, '
-                         f'expected {(inputs.shape[0], state_size)}')
-    return hx
 
 
 class CfC(nn.Module):
@@ -219,7 +153,7 @@ class CfC(nn.Module):
         # In the precision of the state, which autocast must not take from it tick by tick.
         spans = timespans_like(dt, batch, ticks, hx) * self.dt_scale
         if self.backend == 'reference':
-            from ..reference import cfc_reference
+            from .reference import cfc_reference
 
             return cfc_reference(self._upstream_arguments(), self.upstream_weights(),
                                  inputs, hx, spans)

@@ -29,9 +29,9 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
-from ..neurons import BACKENDS
+from ..judgement import BACKENDS
 from ..sizes import LARGEST_LTC, require_size
-from .cfc import checked_state, timespans_like
+from .timespans import checked_state, timespans_like
 
 MAPPINGS = ('affine', 'linear', 'none')
 POSITIVE = ('gleak', 'cm', 'w', 'sensory_w')
@@ -194,7 +194,7 @@ class LTC(nn.Module):
         # In the precision of the state: what it integrates over time is lost in half precision.
         spans = timespans_like(dt, inputs.shape[0], inputs.shape[1], hx) * self.dt_scale
         if self.backend == 'reference':
-            from ..reference import ltc_reference
+            from .reference import ltc_reference
 
             return ltc_reference(self, inputs, hx, spans)
         return self._solve(self._scaled(inputs.to(hx.dtype), 'input'), hx, spans)

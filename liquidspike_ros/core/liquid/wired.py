@@ -23,10 +23,11 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 from ...untrusted.text import brief
-from ..neurons import BACKENDS
+from ..judgement import BACKENDS
 from ..sizes import LARGEST_NCP
-from .cfc import CfC, checked_state, timespans_like
+from .cfc import CfC
 from .ltc import built_wiring
+from .timespans import checked_state, timespans_like
 
 LEAST_UNITS = 4  # one neuron of each kind, and AutoNCP wants outputs < units − 2
 
@@ -127,7 +128,7 @@ class WiredCfC(nn.Module):
         dt = 1.0 / self.dt_scale if timespans is None else timespans
         spans = timespans_like(dt, inputs.shape[0], inputs.shape[1], hx) * self.dt_scale
         if self.backend == 'reference':
-            from ..reference import wired_cfc_reference
+            from .reference import wired_cfc_reference
 
             return wired_cfc_reference(self, inputs, hx, spans)
         after = []

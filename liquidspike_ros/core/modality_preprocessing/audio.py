@@ -9,7 +9,7 @@ import math
 import torch
 from torch import nn, Tensor
 
-from ..constants import register_constant
+from ..computed_buffers import register_constant
 
 MEL_SCALES = ('slaney', 'htk')
 # Power below which a mel band counts as silence: about the quantisation noise of 16 bit PCM.

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
-from ..native import kernels, structures, takes
-from ..native.memory import is_plain, is_watched, Kept
+from ..tick.native import kernels, structures, takes
+from ..tick.native.plain_memory import is_plain, is_watched, Kept
 from .audio import AudioPreprocessor, FLOOR
 from .sensor import LidarPreprocessor, SensorPreprocessor
 from .vision import SimpleTrunk, VisionPreprocessor

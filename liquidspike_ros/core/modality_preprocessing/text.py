@@ -9,7 +9,7 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
-from ..constants import register_constant
+from ..computed_buffers import register_constant
 
 INTEGERS = (torch.int64, torch.int32)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn, Tensor
 
-from ..constants import register_constant
+from ..computed_buffers import register_constant
 from .resnet import load_trunk, ResNet18, ResNet50
 
 ARCHITECTURES = ('resnet', 'efficient', 'simple', 'resnet50')

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..multimodal_fusion import State
-from ..multimodal_fusion.state import map_state
+from ..state import map_state
 from .vision_language import VisionLanguageModel
 
 METHODS = ('greedy', 'beam', 'sampling')

@@ -8,6 +8,7 @@ step, unroll), ``state`` (the nested dict of tensors that is the memory). Beside
 
 from __future__ import annotations
 
+from ..state import detach_state, reset_state, State
 from .alignment import TemporalAligner
 from .attention import CrossModalAttentionFusion
 from .auxiliary import UnimodalHeads
@@ -15,7 +16,6 @@ from .config import FusionStrategy, ModalityConfig, ModalityType
 from .encoder import ModalityEncoder
 from .info import FusionInfo
 from .network import MultiModalFusionNetwork
-from .state import detach_state, reset_state, State
 
 __all__ = [
     'CrossModalAttentionFusion',

@@ -14,9 +14,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .. import spike_coding
+from ..spiking import coding
+from ..state import State
 from .encoder_parts import EncoderParts
-from .state import State
 
 
 def runs_alone(encoder: EncoderParts) -> bool:
@@ -47,12 +47,12 @@ def encode_alone(
     if encoder.coding != 'direct':
         features = encoder.norm(features)
         if encoder.coding == 'delta':
-            spikes, memory['last'] = spike_coding.delta(features, state['last'], present)
+            spikes, memory['last'] = coding.delta(features, state['last'], present)
         elif encoder.coding == 'latency':
-            spikes = spike_coding.latency(torch.sigmoid(features), steps)
+            spikes = coding.latency(torch.sigmoid(features), steps)
             spikes, held = spikes.unflatten(1, (-1, steps)).cumsum(2).flatten(1, 2), 1
         else:
-            spikes, held = spike_coding.rate(torch.sigmoid(features), steps), 1
+            spikes, held = coding.rate(torch.sigmoid(features), steps), 1
         here = present.repeat_interleave(steps // held, 1).unsqueeze(-1)
         currents = torch.sigmoid(torch.where(here, encoder.current(spikes), encoder.absent))
     else:

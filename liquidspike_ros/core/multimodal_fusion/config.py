@@ -15,7 +15,7 @@ from torch import nn, Tensor
 from ...untrusted.text import brief
 from ..liquid.build import BACKBONES, check_options
 from ..sizes import is_number, require_size
-from ..spike_coding import CODINGS
+from ..spiking.coding import CODINGS
 
 SPIKING_OPTIONS = ('threshold', 'surrogate', 'learn_beta', 'learn_threshold', 'reset')
 

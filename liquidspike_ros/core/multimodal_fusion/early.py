@@ -11,12 +11,12 @@ from torch import nn, Tensor
 
 from ..derived_weights import DerivedWeights
 from ..judgement import why_call
+from ..state import State
+from ..tick.weights import early_layout, EarlyWeights
 from .config import ModalityConfig, ModalityType, require_agreement
 from .encoder import encode, feature_norm, ModalityEncoder
 from .parts import Batch, Fused, FusionSizes, OutputHead
 from .side_by_side import group_key, has_all
-from .state import State
-from .tick_weights import early_layout, EarlyWeights
 
 
 class EarlyFusion(nn.Module):

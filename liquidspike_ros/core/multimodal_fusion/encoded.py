@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .state import State
+from ..state import State
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,13 +18,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ...untrusted.text import brief
 from ..derived_weights import DerivedWeights
 from ..liquid import build_liquid
-from ..neurons import LIFPopulation
+from ..spiking.population import LIFPopulation
+from ..state import State
 from .absent import without_effect
 from .coded import encode_alone
 from .config import ModalityConfig
 from .encoded import Encoded
 from .side_by_side import group_key, run_group
-from .state import State
 
 
 class ModalityEncoder(nn.Module):

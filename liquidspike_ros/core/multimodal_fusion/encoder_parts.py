@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from torch import nn, Tensor
 
-from ..neurons import LIFPopulation
+from ..spiking.population import LIFPopulation
 
 
 class EncoderParts(Protocol):

@@ -11,23 +11,23 @@ import torch
 from torch import nn, Tensor
 
 from ...untrusted.text import brief
-from .. import native
-from ..constants import register_constant
+from ..computed_buffers import register_constant
 from ..derived_weights import DerivedWeights
 from ..frozen_parts import PartlyFrozen
 from ..judgement import elementary, why_call
 from ..liquid import timespans_like
-from ..native.memory import is_watched
 from ..sizes import is_number, require_size
+from ..state import check_state, State
+from ..tick import native
+from ..tick.native.plain_memory import is_watched
+from ..tick.native_tick import native_tick, NativeEarlyTick, NativeTick, Tick
 from .absent import without_effect
 from .config import FusionStrategy, ModalityConfig, parse_enum, parse_modalities
 from .encoder import ModalityEncoder, preprocess
 from .info import FusionInfo
 from .inputs import dropout_rates, given_inputs
-from .native_tick import native_tick, NativeEarlyTick, NativeTick, Tick
 from .parts import Batch, Fused, FusionSizes
 from .side_by_side import why_alone
-from .state import check_state, State
 from .strategies import STRATEGIES
 
 NOMINAL_DT = 1.0 / 15.0

@@ -11,8 +11,8 @@ from torch import nn, Tensor
 
 from ..liquid import CfC
 from ..products import linear
+from ..state import State
 from .encoded import Encoded
-from .state import State
 
 
 @dataclass(frozen=True, kw_only=True)

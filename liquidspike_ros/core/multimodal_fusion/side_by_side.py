@@ -14,14 +14,14 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
-from ..cfc_sequence import cfc_sequence
 from ..derived_weights import DerivedWeights, stack_weights, Weights
 from ..judgement import why_call
 from ..liquid import CfC
-from ..neurons import LIFPopulation
+from ..liquid.cfc_sequence import cfc_sequence
 from ..products import affine
-from ..spike_rates import spike_rates
-from ..surrogates import spike_gradient
+from ..spiking.population import LIFPopulation
+from ..spiking.rates import spike_rates
+from ..spiking.surrogates import spike_gradient
 from .coded import runs_alone
 from .encoder_parts import EncoderParts
 

@@ -16,20 +16,13 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
-from ..constants import register_constant
+from ..computed_buffers import register_constant
 from ..derived_weights import DerivedWeights, stack_weights
 from ..judgement import why_call
 from ..liquid import CfC
 from ..products import affine
-from .attention import CrossModalAttentionFusion
-from .config import FusionStrategy, ModalityConfig
-from .early import EarlyFusion
-from .encoded import Encoded
-from .encoder import encode, ModalityEncoder
-from .parts import Batch, Fused, FusionCore, FusionSizes, OutputHead
-from .side_by_side import group_key
-from .state import State
-from .tick_weights import (
+from ..state import State
+from ..tick.weights import (
     attention_layout,
     core_layout,
     encoder_layout,
@@ -37,6 +30,13 @@ from .tick_weights import (
     TickWeights,
     vote_layout,
 )
+from .attention import CrossModalAttentionFusion
+from .config import FusionStrategy, ModalityConfig
+from .early import EarlyFusion
+from .encoded import Encoded
+from .encoder import encode, ModalityEncoder
+from .parts import Batch, Fused, FusionCore, FusionSizes, OutputHead
+from .side_by_side import group_key
 
 
 class EncodedFusion(nn.Module):

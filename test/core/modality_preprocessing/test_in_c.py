@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn.utils import parametrizations
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from liquidspike_ros.core import native
 from liquidspike_ros.core.modality_preprocessing import (
     AudioPreprocessor,
     LidarPreprocessor,
@@ -19,6 +18,7 @@ from liquidspike_ros.core.modality_preprocessing import (
     VisionPreprocessor,
 )
 from liquidspike_ros.core.modality_preprocessing.in_c import in_c, InC
+from liquidspike_ros.core.tick import native
 
 if native.kernels() is None:
     pytest.skip(native.reason(), allow_module_level=True)

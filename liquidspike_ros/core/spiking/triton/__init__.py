@@ -1,0 +1,1 @@
+"""LIF populations on a GPU: ``choice`` (whether), ``lif`` (how), ``kernels`` (in Triton)."""
