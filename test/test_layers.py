@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+import re
 import subprocess
 import sys
 
@@ -224,6 +225,49 @@ def test_core_has_no_import_circle():
         for name in leaves:
             del edges[name]
     assert not edges, f'these import each other, or such modules: {sorted(edges)}'
+
+
+# Ranks inside core: a module imports from its own rank, or one below. What is named nowhere has no
+# rank of its own and lies below all others.
+RANKS = (
+    {'spiking', 'liquid'},
+    {'tick'},
+    {'modality_preprocessing', 'multimodal_fusion'},
+    {'multimodal_applications', 'stages'},
+    {'checkpoint', 'deployment'},
+)
+
+
+def rank_of(name: str) -> int:
+    """Of a dotted name below ``core``; 0 for the modules that everybody may use."""
+    part = name.removeprefix(f'{PACKAGE}.core.').partition('.')[0]
+    return next((rank for rank, names in enumerate(RANKS, 1) if part in names), 0)
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'core').rglob('*.py')),
+                         ids=lambda p: str(p.relative_to(ROOT)))
+def test_core_imports_from_its_own_rank_or_below(path: Path) -> None:
+    rank = rank_of(name_of(path))
+    assert not [name for name, _, _ in imports(path)
+                if name.startswith(f'{PACKAGE}.core.') and rank_of(name) > rank]
+
+
+def test_every_rank_exists() -> None:
+    found = {path.stem for path in (ROOT / 'core').iterdir()}
+    assert set().union(*RANKS) <= found
+
+
+FOLDERS = sorted({path.parent for path in MODULES if path.parent != ROOT})
+
+
+@pytest.mark.parametrize('folder', FOLDERS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_folder_names_its_modules(folder: Path) -> None:
+    """Its docstring is the map that a newcomer reads: it names every module and folder in it."""
+    said = set(re.findall(r'``([\w./]+)``', ast.get_docstring(
+        ast.parse((folder / '__init__.py').read_text())) or ''))
+    there = {path.stem for path in folder.glob('*.py') if not path.stem.startswith('_')}
+    there |= {path.parent.name for path in folder.glob('*/__init__.py')}
+    assert not there - said, f'not named: {sorted(there - said)}'
 
 
 def name_of(path: Path) -> str:

@@ -1,4 +1,9 @@
-"""``liquidspike``: record, train, evaluate and show a policy; one module a command."""
+"""``liquidspike``: record, train, evaluate and show a policy; one module a command.
+
+Commands: ``record``, ``train``, ``evaluate``, ``demo``, ``info`` (recordings by ``recordings``),
+``export``, ``version``. Around them: ``program`` (parsing, one-line errors, exit codes),
+``options`` (what several commands share), ``spelling`` (what was probably meant).
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from .recordings import (
     describe_briefly,
     describe_survey,
     describe_topics,
-    Progress,
+    ReadingProgress,
     summarise,
     verdict,
 )
@@ -130,7 +130,7 @@ def describe_recordings(path: Path, arguments: argparse.Namespace) -> int:
     bags = find_bags([path])
     surveys = []
     for bag in bags:
-        survey = survey_bag(bag, robot, data, Progress)
+        survey = survey_bag(bag, robot, data, ReadingProgress)
         surveys.append(survey)
         if len(bags) > 1:
             say(describe_briefly(survey))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 INTERVAL = 5.0  # s between lines of progress
 
 
-class Progress:
+class ReadingProgress:
     """Tells on standard error how far the reading of a long recording has come.
 
     Args:

@@ -33,7 +33,7 @@ from .multimodal_applications import (
     VisionLanguageModel,
 )
 from .sizes import LARGEST_BYTES
-from .weights_file import Entry, Header, HEADER_LIMIT, read_header, WeightsRefusal
+from .weights_file import HEADER_LIMIT, read_header, TensorEntry, WeightsHeader, WeightsRefusal
 
 FORMAT = 'liquidspike_ros/1'
 CONFIG, WEIGHTS, PENDING = 'config.json', 'model.safetensors', 'model.safetensors.new'
@@ -255,12 +255,12 @@ def _read_weights(path: Path, plan: _Plan, expected: str) -> bytes:
     return data
 
 
-def _compare(path: Path, plan: _Plan, header: Header) -> None:
+def _compare(path: Path, plan: _Plan, header: WeightsHeader) -> None:
     """The first difference between the weights that are there and those of the model."""
     found = header.tensors
     wanted = plan.shapes(sum(entry.numel for entry in found.values()))
     for key, value in wanted.items():
-        want = Entry(value.dtype, tuple(value.shape))
+        want = TensorEntry(value.dtype, tuple(value.shape))
         if key not in found:
             raise CheckpointError(f'{path}: {key}: missing, expected shape {want.shape}')
         if found[key] != want:

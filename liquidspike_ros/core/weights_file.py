@@ -32,7 +32,7 @@ class WeightsRefusal(Refusal):
 
 
 @dataclass(frozen=True)
-class Entry:
+class TensorEntry:
     """Type and shape of one tensor."""
 
     dtype: torch.dtype
@@ -53,7 +53,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Header:
+class WeightsHeader:
     """What a safetensors file says that it holds.
 
     Attributes:
@@ -62,12 +62,12 @@ class Header:
         size: Bytes the whole file should have.
     """
 
-    tensors: Mapping[str, Entry]
+    tensors: Mapping[str, TensorEntry]
     metadata: Mapping[str, str]
     size: int
 
 
-def read_header(file: BinaryIO, size: int) -> Header | None:
+def read_header(file: BinaryIO, size: int) -> WeightsHeader | None:
     """Read and check the header.
 
     Args:
@@ -108,10 +108,10 @@ def read_header(file: BinaryIO, size: int) -> Header | None:
         raise WeightsRefusal(f'not safetensors (got {size:,} bytes, expected {end:,} by its '
                              f'header)')
     tensors = {name: entry for name, _, _, entry in places}
-    return None if end > size else Header(tensors, metadata, end)
+    return None if end > size else WeightsHeader(tensors, metadata, end)
 
 
-Place = tuple[str, int, int, Entry]
+Place = tuple[str, int, int, TensorEntry]
 
 
 def _entry(name: str, value: Any) -> Place:
@@ -125,7 +125,7 @@ def _entry(name: str, value: Any) -> Place:
         raise _wrong(name, 'shape', shape, f'at most {DIMENSIONS} whole numbers')
     if not _sizes(place) or len(place) != 2:
         raise _wrong(name, 'data_offsets', place, 'two whole numbers')
-    entry = Entry(DTYPES[dtype], tuple(shape))
+    entry = TensorEntry(DTYPES[dtype], tuple(shape))
     if place[1] - place[0] != entry.size:
         raise _wrong(name, 'data_offsets', place, f'{entry.size} bytes for {entry}')
     return name, place[0], place[1], entry

@@ -61,7 +61,7 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class Tick:
+class PolicyTick:
     """One step of the policy, as it publishes it.
 
     Attributes:
@@ -108,7 +108,7 @@ class Recording:
     sounds: Timeline[NDArray[np.float32]] = field(default_factory=Timeline)
     commands: Timeline[tuple[float, float]] = field(default_factory=Timeline)
     poses: Timeline[tuple[float, float, float]] = field(default_factory=Timeline)
-    ticks: Timeline[Tick] = field(default_factory=Timeline)
+    ticks: Timeline[PolicyTick] = field(default_factory=Timeline)
     command_wall: list[int] = field(default_factory=list)
     clock_wall: Timeline[int] = field(default_factory=Timeline)
     status: dict[str, Any] = field(default_factory=dict)

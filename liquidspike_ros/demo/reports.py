@@ -9,7 +9,7 @@ import numpy as np
 
 from ..sensing.observation import InvalidSample
 from ..untrusted.json_text import JsonRefusal, parse_json
-from .recording import Tick
+from .recording import PolicyTick
 
 SENSOR_OF = {'sensors': 'imu'}
 """Modalities of the model that are not called what the sensor is called."""
@@ -19,7 +19,7 @@ STATUS: Mapping[str, type | tuple[type, ...]] = {
     'outcome': str, 'time': (int, float), 'sim_time': (int, float)}
 
 
-def read_tick(text: str, sent: int) -> tuple[int, Tick]:
+def read_tick(text: str, sent: int) -> tuple[int, PolicyTick]:
     """One message of the policy's ``~/introspection``; modalities go by their sensor's name.
 
     Args:
@@ -39,10 +39,10 @@ def read_tick(text: str, sent: int) -> tuple[int, Tick]:
         raise InvalidSample(f'introspection: got a report without usable {error}') from None
 
 
-def _tick(report: dict[str, Any], sent: int) -> Tick:
+def _tick(report: dict[str, Any], sent: int) -> PolicyTick:
     names = [SENSOR_OF.get(name, name) for name in report['modalities']]
     attention, age = report['attention'], report['age'].get('camera')
-    return Tick(
+    return PolicyTick(
         weights={name: float(weight or 0.0)
                  for name, weight in zip(names, report['weights'], strict=True)},
         attention=None if attention is None else np.nan_to_num(np.array(attention, np.float32)),

@@ -23,7 +23,7 @@ from .canvas import (
     VIOLET,
 )
 from .panel import dashed, Panel
-from .recording import Recording, Tick
+from .recording import PolicyTick, Recording
 
 HISTORY_NS = 6_000_000_000
 """How far back the scrolling panels look, ns."""
@@ -81,7 +81,7 @@ class SpikePanel(Panel):
         if not names:
             text(inside, 'no ticks yet', (self.width / 2, self.height / 2), 13, FAINT, align=0.5)
 
-    def _raster(self, times: list[int], ticks: list[Tick], name: str, now: int,
+    def _raster(self, times: list[int], ticks: list[PolicyTick], name: str, now: int,
                 height: int) -> NDArray[np.float32]:
         """Brightness ``[height, width]`` in [0, 1]: one column of pixels a slice of time."""
         width = self.width - LABEL_WIDTH
@@ -129,7 +129,7 @@ class AttentionPanel(Panel):
             text(inside, f'{100 * share:.0f} %', (left + room / 2, top + cell / 2 - 1), 11, TEXT,
                  bold=True, align=0.5)
 
-    def _labels(self, inside: Picture, names: list[str], tick: Tick, cell: int) -> None:
+    def _labels(self, inside: Picture, names: list[str], tick: PolicyTick, cell: int) -> None:
         for k, name in enumerate(names):
             there = tick.present.get(name, True)
             colour = MODALITY.get(name, BLUE) if there else FAINT

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from .flat_step import ExportError, FlatStep
-from .sequences import Tick
+from .sequences import StepInputs
 from .threshold_ties import explain
 
 TOLERANCE = 1e-4
@@ -60,7 +60,7 @@ class Agreement:
 
 
 @torch.no_grad()
-def compare(step: FlatStep, run: Run, ticks: Sequence[Tick]) -> Agreement:
+def compare(step: FlatStep, run: Run, ticks: Sequence[StepInputs]) -> Agreement:
     """Run an artefact and the eager model side by side.
 
     Args:

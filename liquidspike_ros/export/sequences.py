@@ -13,7 +13,7 @@ LONG_GAP = 1.0  # s without a tick: a loaded machine, a paused clock
 
 
 @dataclass(frozen=True)
-class Tick:
+class StepInputs:
     """What goes into one tick besides the state.
 
     Attributes:
@@ -35,7 +35,7 @@ class Tick:
         return [*self.senses, self.present, self.dt]
 
 
-def random_ticks(step: FlatStep, count: int = 48, seed: int = 0) -> list[Tick]:
+def random_ticks(step: FlatStep, count: int = 48, seed: int = 0) -> list[StepInputs]:
     """Ticks of random content, presence and time step.
 
     The first has everything, the next ones each modality alone, then comes one at which everything
@@ -56,7 +56,7 @@ def random_ticks(step: FlatStep, count: int = 48, seed: int = 0) -> list[Tick]:
                 ~column.reshape(-1, *[1] * (len(port.shape) - 1)), torch.nan)
             for port, column in zip(step.inputs, present.unbind(1), strict=False))
         chance = float(torch.rand((), generator=draw))
-        ticks.append(Tick(senses, present, _spans(index, batch, step, draw),
+        ticks.append(StepInputs(senses, present, _spans(index, batch, step, draw),
                           reset=index in (0, count // 2) or chance < 0.06))
     return ticks
 

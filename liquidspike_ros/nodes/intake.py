@@ -14,7 +14,7 @@ from rclpy.qos import QoSProfile
 
 from ..control.sensor_watch import SHORTEST_PERIOD
 from ..robot import RobotSpec
-from ..sensing.buffers import Entry
+from ..sensing.buffers import BufferedSample
 from ..sensing.cdr import READERS
 from ..sensing.observation import InvalidSample, Observation
 from ..sensing.stream import Intake
@@ -145,17 +145,17 @@ class SensorIntake:
     def _keep(self, message: Any, name: str) -> None:
         self._waiting.append((name, message))
 
-    def _drain(self, now: int) -> list[tuple[str, Entry]]:
+    def _drain(self, now: int) -> list[tuple[str, BufferedSample]]:
         """Take what waits for a poll; the newest entry of each of these sensors."""
         for subscriber in self._polled:
             subscriber.drain()
         waiting, self._waiting = self._waiting, []
-        fresh: dict[str, Entry] = {}
+        fresh: dict[str, BufferedSample] = {}
         for name, message in waiting:
             fresh.update(self._take(message, name, now))
         return list(fresh.items())
 
-    def _take(self, message: Any, name: str, now: int) -> list[tuple[str, Entry]]:
+    def _take(self, message: Any, name: str, now: int) -> list[tuple[str, BufferedSample]]:
         """Convert and store one message; the entry with its sensor's name, if it is any good."""
         try:
             if isinstance(message, bytes):
@@ -170,7 +170,7 @@ class SensorIntake:
             self._plan(tick)
         return [(name, self._intake.newest)]
 
-    def _tell(self, fresh: list[tuple[str, Entry]], now: int) -> None:
+    def _tell(self, fresh: list[tuple[str, BufferedSample]], now: int) -> None:
         for name, entry in fresh:
             for listener in self.listeners:
                 listener(name, entry.age(now), entry.frozen)

@@ -92,7 +92,7 @@ HELP = NodeHelp(
         'ros2 topic pub -r 10 /cmd_vel geometry_msgs/msg/Twist "{angular: {z: 0.5}}"'])
 
 
-class Episode:
+class LiveEpisode:
     """One simulated episode, from its first command to its outcome.
 
     Args:
@@ -225,7 +225,7 @@ class SimNode(Node):
 
     def _episode(self) -> None:
         # The limit of the task counts from the first command, not from the start of the process.
-        episode = Episode(Simulation(self._seed, time_limit=1e9), self._options.time_limit)
+        episode = LiveEpisode(Simulation(self._seed, time_limit=1e9), self._options.time_limit)
         pacer = self._follower or Pacer(self._options.real_time_factor)
         if self._follower:
             self._wait_for_clock(self._follower)

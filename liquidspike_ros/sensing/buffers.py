@@ -19,7 +19,7 @@ NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BufferedSample:
     """One accepted sample.
 
     Attributes:
@@ -46,10 +46,10 @@ class Buffer(Protocol):
 
     overflows: int
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: BufferedSample) -> None:
         """Keep an entry."""
 
-    def read(self, limit: int) -> tuple[Entry, Array] | None:
+    def read(self, limit: int) -> tuple[BufferedSample, Array] | None:
         """The newest entry up to ``limit`` and the value for the policy; None if none ever came."""
 
     def clear(self) -> None:
@@ -60,16 +60,16 @@ class NewestBuffer:
     """Camera and LiDAR: the newest sample by stamp."""
 
     def __init__(self, depth: int = 8) -> None:
-        self._entries: deque[Entry] = deque(maxlen=depth)
-        self._held: Entry | None = None
+        self._entries: deque[BufferedSample] = deque(maxlen=depth)
+        self._held: BufferedSample | None = None
         self.overflows = 0
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: BufferedSample) -> None:
         """Keep an entry; the oldest goes where there is no room."""
         self.overflows += len(self._entries) == self._entries.maxlen
         self._entries.append(entry)
 
-    def read(self, limit: int) -> tuple[Entry, Array] | None:
+    def read(self, limit: int) -> tuple[BufferedSample, Array] | None:
         """The newest sample up to ``limit``, or the one held from before."""
         while self._entries and self._entries[0].sequence <= limit:
             entry = self._entries.popleft()
@@ -99,18 +99,18 @@ class WindowBuffer:
 
     def __init__(self, spec: ImuSpec) -> None:
         self._spec = spec
-        self._entries: deque[Entry] = deque(maxlen=max(64, math.ceil(2 * spec.rate)))
-        self._last: Entry | None = None
+        self._entries: deque[BufferedSample] = deque(maxlen=max(64, math.ceil(2 * spec.rate)))
+        self._last: BufferedSample | None = None
         self._halves = Halves(round(spec.max_age * NANOSECONDS))
         self._known: list[tuple[int, Array] | None] = [None, None]  # newest stamp and value [3]
         self.overflows = 0
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: BufferedSample) -> None:
         """Keep an entry; the oldest goes where there is no room."""
         self.overflows += len(self._entries) == self._entries.maxlen
         self._entries.append(entry)
 
-    def read(self, limit: int) -> tuple[Entry, Array] | None:
+    def read(self, limit: int) -> tuple[BufferedSample, Array] | None:
         """The window from the last read up to ``limit``."""
         fresh = []
         while self._entries and self._entries[0].sequence <= limit:
@@ -133,7 +133,7 @@ class WindowBuffer:
             return np.zeros(3, np.float32)
         return known[1]
 
-    def _resample(self, before: Entry | None, fresh: list[Entry]) -> Array:
+    def _resample(self, before: BufferedSample | None, fresh: list[BufferedSample]) -> Array:
         base, stamps = fresh[0].stamp, [entry.stamp for entry in fresh]
         times = np.array([stamp - base for stamp in stamps], np.float64) / NANOSECONDS
         values = np.stack([entry.data for entry in fresh], axis=1)
@@ -200,19 +200,19 @@ class RingBuffer:
 
     def __init__(self, spec: AudioSpec) -> None:
         self._spec = spec
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[BufferedSample] = deque()
         self._starts: set[int] = set()
         self._length = 0
         self.overflows = 0
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: BufferedSample) -> None:
         """Keep an entry; the oldest goes where there is no room."""
         window = self._spec.window
         if self._entries and entry.arrival - self._entries[-1].arrival > (
                 self._spec.max_age * NANOSECONDS):
             self._starts.add(entry.sequence)
         if entry.data.shape[1] > window:
-            entry = Entry(entry.sequence, entry.arrival, entry.stamp,
+            entry = BufferedSample(entry.sequence, entry.arrival, entry.stamp,
                           entry.data[:, -window:].copy(), entry.frozen)
         self._entries.append(entry)
         self._length += entry.data.shape[1]
@@ -222,9 +222,9 @@ class RingBuffer:
             self._length -= gone.data.shape[1]
             self._starts.discard(gone.sequence)
 
-    def read(self, limit: int) -> tuple[Entry, Array] | None:
+    def read(self, limit: int) -> tuple[BufferedSample, Array] | None:
         """The last window up to ``limit``; may be read again."""
-        newest: Entry | None = None
+        newest: BufferedSample | None = None
         value = np.zeros(self._spec.shape, np.float32)
         end = self._spec.window
         for entry in reversed(self._entries):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..robot import AUDIO_TYPES, AudioSpec, LidarSpec, SensorSpec
 from ..untrusted.text import without_numbers
-from .buffers import Entry, make_buffer, NANOSECONDS
+from .buffers import BufferedSample, make_buffer, NANOSECONDS
 from .observation import InvalidSample, Sample
 from .plausibility import make_plausibility
 
@@ -79,7 +79,9 @@ class Channel:
         self._payload = b''
         self._changed = 0
 
-    def add(self, sequence: int, sample: Sample, now: int, moving_since: int | None) -> Entry:
+    def add(
+        self, sequence: int, sample: Sample, now: int, moving_since: int | None
+    ) -> BufferedSample:
         """Take a sample that arrived at ``now``.
 
         Args:
@@ -93,7 +95,7 @@ class Channel:
         self._last_arrival = now
         self._watch_payload(sample.data, now, moving_since)
         self._plausibility.add(sample, now)
-        entry = Entry(sequence, now, stamp, sample.data, self._frozen)
+        entry = BufferedSample(sequence, now, stamp, sample.data, self._frozen)
         self.buffer.add(entry)
         return entry
 

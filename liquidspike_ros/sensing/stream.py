@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..robot import RobotSpec
-from .buffers import Entry
+from .buffers import BufferedSample
 from .converters import convert
 from .observation import InvalidSample, Observation
 from .schedule import TickSchedule
@@ -30,7 +30,7 @@ class Intake:
         self._specs = robot.sensors
         self.synchronizer = Synchronizer(robot)
         self.schedule = TickSchedule(robot)
-        self.newest: Entry
+        self.newest: BufferedSample
 
     def time(self, now: int) -> list[int]:
         """The ticks that the clock makes by ``now``, earliest first.

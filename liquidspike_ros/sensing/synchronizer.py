@@ -11,7 +11,7 @@ import math
 import threading
 
 from ..robot import RobotSpec
-from .buffers import Entry, NANOSECONDS
+from .buffers import BufferedSample, NANOSECONDS
 from .channel import Channel, SensorHealth
 from .observation import InvalidSample, Observation, Sample
 
@@ -61,7 +61,7 @@ class Synchronizer:
         """Clock jumps since construction."""
         return self._jumps
 
-    def add(self, sensor: str, sample: Sample, now: int) -> Entry:
+    def add(self, sensor: str, sample: Sample, now: int) -> BufferedSample:
         """Take a sample that arrived at ``now`` (ns of ROS time); returns it as it is kept.
 
         Raises:

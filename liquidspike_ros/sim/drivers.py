@@ -22,7 +22,7 @@ Command = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Tick:
+class Situation:
     """What a driver may look at.
 
     Attributes:
@@ -37,7 +37,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Decision:
+class DriverDecision:
     """What a driver wants.
 
     Attributes:
@@ -56,7 +56,7 @@ class Driver(Protocol):
     def begin(self, layout: Layout, seed: int) -> None:
         """Forget everything; the next tick is the first of a new episode."""
 
-    def decide(self, tick: Tick) -> Decision:
+    def decide(self, tick: Situation) -> DriverDecision:
         """Say what to do at a control tick."""
 
 
@@ -80,12 +80,12 @@ class ExpertDriver:
         self._drift = np.zeros(2)
         self._burst = (0.0, 0.0, 1.0)  # time left (s), yaw rate (rad/s), share of speed
 
-    def decide(self, tick: Tick) -> Decision:
+    def decide(self, tick: Situation) -> DriverDecision:
         """Follow the plan; with noise, follow it badly."""
         label = self._expert.command(tick.pose, tick.turn_rate)
         if not self._noise:
-            return Decision(label, label)
-        return Decision(self._shake(label, tick.observation.dt), label)
+            return DriverDecision(label, label)
+        return DriverDecision(self._shake(label, tick.observation.dt), label)
 
     def _shake(self, label: Command, dt: float) -> Command:
         correlation, scale = 0.5, np.array((0.08, 0.5)) * self._noise  # s; m/s, rad/s
@@ -119,15 +119,15 @@ class PolicyDriver:
         """Start with a fresh recurrent state."""
         self._runtime.reset()
 
-    def decide(self, tick: Tick) -> Decision:
+    def decide(self, tick: Situation) -> DriverDecision:
         """Step the network once."""
         from ..control.action import to_command
 
         result = self._runtime.step(tick.observation)
         if not result.finite:
-            return Decision(None)
+            return DriverDecision(None)
         v, w = (float(c) for c in to_command(result.action, self._robot.command))
-        return Decision((v, w))
+        return DriverDecision((v, w))
 
 
 class MixtureDriver:
@@ -155,14 +155,14 @@ class MixtureDriver:
         self._left = 0.0
         self._expert_drives = False
 
-    def decide(self, tick: Tick) -> Decision:
+    def decide(self, tick: Situation) -> DriverDecision:
         """Drive by whose turn it is; label by the expert."""
         self._left -= tick.observation.dt
         if self._left <= 0.0:
             self._left = float(self._rng.uniform(1.0, 2.0))
             self._expert_drives = bool(self._rng.random() < self._beta)
         policy, expert = self._policy.decide(tick), self._expert.decide(tick)
-        return expert if self._expert_drives else Decision(policy.command, expert.label)
+        return expert if self._expert_drives else DriverDecision(policy.command, expert.label)
 
 
 @lru_cache(maxsize=2)

@@ -23,7 +23,7 @@ from ..sensing.stream import observe
 from ..untrusted.text import Refusal
 from .arena import Layout, sample_layout
 from .directions import heard_direction, seen_directions
-from .drivers import Command, Decision, Driver, Tick
+from .drivers import Command, Driver, DriverDecision, Situation
 from .expert import Expert, Pose
 from .messages import SimMessage
 from .simulation import Simulation, TIME_LIMIT
@@ -45,7 +45,7 @@ class Witness(Protocol):
     def sensed(self, message: SimMessage) -> None:
         """A message left the simulator."""
 
-    def decided(self, stamp: int, decision: Decision, applied: Command) -> None:
+    def decided(self, stamp: int, decision: DriverDecision, applied: Command) -> None:
         """The driver decided at a tick (ns); ``applied`` is what the gate let through."""
 
 
@@ -139,7 +139,7 @@ def run_episode(
     log = _Log(directions)
     for observation in observe(_events(sim, base, robot, mask, witness), robot):
         pose = sim.pose
-        decision = driver.decide(Tick(observation, pose, sim.velocity[1]))
+        decision = driver.decide(Situation(observation, pose, sim.velocity[1]))
         applied = base.drive(decision, observation)
         log.add(observation, pose, applied)
         if witness is not None:
@@ -173,7 +173,7 @@ class _GuardedBase:
     def sensed(self, now_ns: int, sensor: str) -> None:
         self._gate.on_sample(now_ns * 1e-9, sensor)
 
-    def drive(self, decision: Decision, observation: Observation) -> Command:
+    def drive(self, decision: DriverDecision, observation: Observation) -> Command:
         """Pass a decision on as far as the gate lets it; returns what the base gets."""
         now = observation.stamp * 1e-9
         if decision.command is None:

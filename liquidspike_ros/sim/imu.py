@@ -22,7 +22,7 @@ def _diagonal(deviation: float) -> np.ndarray:
     return np.diag([deviation ** 2] * 3).reshape(-1)
 
 
-class Imu:
+class MemsImu:
     """A gyro and an accelerometer in the robot's middle, 8 cm above the floor.
 
     The accelerometer measures specific force: at rest +9.81 m/s² upwards.

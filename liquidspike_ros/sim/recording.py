@@ -15,7 +15,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from ..robot import COMMAND_INTERFACES, RobotSpec
 from ..settings import check, setting
 from ..untrusted.text import Refusal
-from .drivers import Command, Decision, Driver, ExpertDriver, load_policy, MixtureDriver
+from .drivers import Command, Driver, DriverDecision, ExpertDriver, load_policy, MixtureDriver
 from .episode import EpisodeResult, run_episode
 from .evaluation import HELD_OUT
 from .messages import SimMessage, twist_message, TYPESTORE
@@ -139,7 +139,7 @@ class BagWitness:
             self._connections[message.topic] = self._connect(message.topic, message.type_name)
         self._writer.write(self._connections[message.topic], message.now_ns, message.serialize())
 
-    def decided(self, stamp: int, decision: Decision, applied: Command) -> None:
+    def decided(self, stamp: int, decision: DriverDecision, applied: Command) -> None:
         """Write the label as the command, and what was driven beside it."""
         commands = {APPLIED_TOPIC: applied}
         if decision.label is not None:

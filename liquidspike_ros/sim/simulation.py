@@ -16,7 +16,7 @@ import numpy as np
 
 from .arena import ARRIVAL_DISTANCE, BEACON_RADIUS, Layout, sample_layout
 from .camera import Camera
-from .imu import Imu
+from .imu import MemsImu
 from .lidar import Lidar
 from .messages import audio_message, clock_message, odometry_message, SimMessage
 from .microphones import Microphones
@@ -81,7 +81,7 @@ class Simulation:
     def _make_streams(self, camera: bool) -> list[_Stream]:
         """All outputs; their order is the order of what falls on the same instant."""
         world, seed = self.world, self.seed
-        imu, lidar, odometry = Imu(seed), Lidar(seed), WheelOdometry(world, seed)
+        imu, lidar, odometry = MemsImu(seed), Lidar(seed), WheelOdometry(world, seed)
         streams = [
             _Stream('clock', 'rosgraph_msgs/msg/Clock', 100, 10_000_000, clock_message),
             _Stream('imu', 'sensor_msgs/msg/Imu', 200, 5_000_000,

@@ -9,10 +9,10 @@ Reading, from the file up:
 - ``time_offset``: stamps on another clock than the log; ``topic_choice``: which topic serves what.
 - ``bag_scan`` -> ``bag_report``: one pass over a recording, and its findings; ``bags``: its events.
 - ``replay``: events through the sensing code, tick by tick; ``labels``, ``recording_facts``: what
-  the robot was told at each tick, and what looks wrong; ``dataset``, ``conversion``: sequences on
-  disk; ``survey``: all of it without storing.
+  the robot was told at each tick, and what looks wrong; ``episode``: one recording as a sequence,
+  ``dataset``: all of them on disk; ``survey``: all of it without storing.
 
 Learning: ``configuration``, ``lanes``, ``augmentation``, ``objectives``, ``schedule``,
 ``model_building``, ``trainer``; around it ``console``, ``interruption``, ``resumption``,
-``output_folder``, ``memory``.
+``output_folder``.
 """

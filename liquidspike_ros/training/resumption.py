@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 import torch
 from torch import nn, Tensor
 
-from ..core.weights_file import Entry, Header, read_header
+from ..core.weights_file import read_header, TensorEntry, WeightsHeader
 from ..untrusted.files import open_regular
 from ..untrusted.json_text import parse_json
 from ..untrusted.text import brief, one_line, reason, Refusal
@@ -113,7 +113,7 @@ def load_progress(folder: Path, model: nn.Module, optimiser: torch.optim.Optimiz
     return progress
 
 
-def _check(header: Header, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+def _check(header: WeightsHeader, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     """Compare what is in the file with the model before anything of it is read.
 
     Raises:
@@ -121,7 +121,7 @@ def _check(header: Header, model: nn.Module, optimiser: torch.optim.Optimizer) -
     """
     found = dict(header.tensors)
     for name, value in model.state_dict().items():
-        got, want = found.pop(f'model/{name}', None), Entry(value.dtype, tuple(value.shape))
+        got, want = found.pop(f'model/{name}', None), TensorEntry(value.dtype, tuple(value.shape))
         if got != want:
             raise TrainingError(f'model/{name}: got {got}, expected {want}')
     parameters = [p for group in optimiser.param_groups for p in group['params']]

@@ -10,7 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from liquidspike_ros.core.weights_file import Entry, read_header, WeightsRefusal
+from liquidspike_ros.core.weights_file import read_header, TensorEntry, WeightsRefusal
 
 GOOD = {'a': {'dtype': 'F32', 'shape': [2, 3], 'data_offsets': [0, 24]},
         'b': {'dtype': 'I64', 'shape': [], 'data_offsets': [24, 32]}}
@@ -31,7 +31,7 @@ def test_what_the_library_writes_is_read():
     content = safetensors.torch.save(tensors, metadata={'note': 'x'})
     header = read(content)
     assert header is not None
-    assert header.tensors == {name: Entry(value.dtype, tuple(value.shape))
+    assert header.tensors == {name: TensorEntry(value.dtype, tuple(value.shape))
                               for name, value in tensors.items()}
     assert header.metadata == {'note': 'x'}
     assert header.size == len(content)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from liquidspike_ros.demo.recording import Recording, Scan, Tick
+from liquidspike_ros.demo.recording import PolicyTick, Recording, Scan
 from liquidspike_ros.sim.expert import Expert
 from liquidspike_ros.sim.messages import SimMessage
 from liquidspike_ros.sim.simulation import Simulation
@@ -47,7 +47,7 @@ def driven() -> Recording:
         recording.commands.add(now, command)
         recording.command_wall.append(1_000_000_000_000 + now + 20_000_000)
         attention = rng.dirichlet(np.ones(4), 4).astype(np.float32)
-        recording.ticks.add(now, Tick(
+        recording.ticks.add(now, PolicyTick(
             weights=dict(zip(names, attention.mean(axis=0).tolist(), strict=True)),
             attention=attention, spikes={name: rng.random(64, np.float32) for name in names},
             present=dict.fromkeys(names, True), gate='ACTIVE',

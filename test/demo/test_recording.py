@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from liquidspike_ros.demo.recording import Recording, Tick, Timeline
+from liquidspike_ros.demo.recording import PolicyTick, Recording, Timeline
 
 MS = 1_000_000
 
@@ -38,7 +38,7 @@ def recording(delays_ms: list[float], lateness_ms: float = 0.0) -> Recording:
         result.poses.add(stamp, (0.0, 0.0, 0.0))
         result.commands.add(stamp + 10 * MS, (0.1, 0.0))
         result.command_wall.append(wall + round(delay * MS))
-        result.ticks.add(stamp + 10 * MS, Tick({}, None, {}, {}, camera=stamp,
+        result.ticks.add(stamp + 10 * MS, PolicyTick({}, None, {}, {}, camera=stamp,
                                                sent=wall + round(delay * MS) + 1000))
     result.decided = 100_000 * MS
     return result
@@ -54,7 +54,7 @@ def test_latency_does_not_blame_the_policy_for_a_slow_simulator() -> None:
 
 def test_latency_counts_a_frame_once() -> None:
     result = recording([20, 30])
-    result.ticks.add(260 * MS, Tick({}, None, {}, {}, camera=200 * MS,
+    result.ticks.add(260 * MS, PolicyTick({}, None, {}, {}, camera=200 * MS,
                                     sent=result.ticks.items[-1].sent + 50 * MS))
     assert len(result.latencies()) == 2
 

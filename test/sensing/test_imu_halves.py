@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from liquidspike_ros.robot import ImuSpec, RobotSpec
-from liquidspike_ros.sensing.buffers import Entry, WindowBuffer
+from liquidspike_ros.sensing.buffers import BufferedSample, WindowBuffer
 from liquidspike_ros.sensing.converters import convert
 from liquidspike_ros.sensing.imu_halves import Halves
 from liquidspike_ros.sensing.synchronizer import Synchronizer
@@ -28,7 +28,7 @@ def window():
         """Samples as (ms, angular, linear); the window read after them."""
         for ms, angular, linear in samples:
             data = np.array(angular + linear, np.float32)
-            buffer.add(Entry(next(number), round(ms * MS), round(ms * MS), data, False))
+            buffer.add(BufferedSample(next(number), round(ms * MS), round(ms * MS), data, False))
         return buffer.read(10**6)[1]
 
     return feed

@@ -14,12 +14,12 @@ from liquidspike_ros.robot import RobotSpec
 from liquidspike_ros.sensing.observation import Observation
 from liquidspike_ros.sim.arena import sample_layout
 from liquidspike_ros.sim.drivers import (
-    Decision,
+    DriverDecision,
     ExpertDriver,
     make_driver,
     MixtureDriver,
     PolicyDriver,
-    Tick,
+    Situation,
 )
 from liquidspike_ros.sim.expert import Expert
 
@@ -27,9 +27,9 @@ LAYOUT = sample_layout(3)
 DT = 1 / 15
 
 
-def tick(pose: tuple[float, float, float] = LAYOUT.start) -> Tick:
+def tick(pose: tuple[float, float, float] = LAYOUT.start) -> Situation:
     observation = Observation(stamp=0, dt=DT, values={}, present={}, age={})
-    return Tick(observation, pose, 0.0)
+    return Situation(observation, pose, 0.0)
 
 
 class Runtime:
@@ -47,7 +47,7 @@ class Runtime:
         return self.result
 
 
-def drive(driver: ExpertDriver | MixtureDriver, ticks: int, seed: int = 1) -> list[Decision]:
+def drive(driver: ExpertDriver | MixtureDriver, ticks: int, seed: int = 1) -> list[DriverDecision]:
     driver.begin(LAYOUT, seed)
     return [driver.decide(tick()) for _ in range(ticks)]
 
@@ -90,7 +90,7 @@ def test_a_policy_is_scaled_to_the_command() -> None:
     runtime = Runtime()
     driver = PolicyDriver(runtime, RobotSpec())  # type: ignore[arg-type]
     driver.begin(LAYOUT, 0)
-    assert driver.decide(tick()) == Decision((0.5 * 0.6, -0.25 * 2.0))
+    assert driver.decide(tick()) == DriverDecision((0.5 * 0.6, -0.25 * 2.0))
     assert runtime.resets == 1
 
 

@@ -11,7 +11,7 @@ import pytest
 from liquidspike_ros.robot import CameraSpec, CommandSpec, RobotSpec
 from liquidspike_ros.sensing.observation import Observation
 from liquidspike_ros.sim.arena import ARRIVAL_DISTANCE, BEACON_RADIUS, Layout, sample_layout
-from liquidspike_ros.sim.drivers import Command, Decision, ExpertDriver, Tick
+from liquidspike_ros.sim.drivers import Command, DriverDecision, ExpertDriver, Situation
 from liquidspike_ros.sim.episode import episode_layout, EpisodeError, run_episode
 from liquidspike_ros.sim.expert import Expert
 from liquidspike_ros.sim.messages import SimMessage
@@ -29,9 +29,9 @@ class Fixed:
     def begin(self, layout: Layout, seed: int) -> None:
         self.seen: list[Observation] = []
 
-    def decide(self, tick: Tick) -> Decision:
+    def decide(self, tick: Situation) -> DriverDecision:
         self.seen.append(tick.observation)
-        return Decision(self.command)
+        return DriverDecision(self.command)
 
 
 class Watched(ExpertDriver):
@@ -41,7 +41,7 @@ class Watched(ExpertDriver):
         super().begin(layout, seed)
         self.seen: list[Observation] = []
 
-    def decide(self, tick: Tick) -> Decision:
+    def decide(self, tick: Situation) -> DriverDecision:
         self.seen.append(tick.observation)
         return super().decide(tick)
 
@@ -56,7 +56,7 @@ class Protocol:
     def sensed(self, message: SimMessage) -> None:
         self.messages.append((message.now_ns, message.topic))
 
-    def decided(self, stamp: int, decision: Decision, applied: Command) -> None:
+    def decided(self, stamp: int, decision: DriverDecision, applied: Command) -> None:
         self.commands.append((stamp, applied))
 
 

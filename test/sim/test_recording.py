@@ -16,7 +16,7 @@ from liquidspike_ros.sensing.observation import Observation
 from liquidspike_ros.sensing.stream import observe
 from liquidspike_ros.sim import recording
 from liquidspike_ros.sim.arena import Layout, sample_layout
-from liquidspike_ros.sim.drivers import Decision, ExpertDriver, Tick
+from liquidspike_ros.sim.drivers import DriverDecision, ExpertDriver, Situation
 from liquidspike_ros.sim.episode import run_episode
 from liquidspike_ros.sim.expert import Expert
 from liquidspike_ros.sim.recording import record, RecordingError, RecordOptions
@@ -99,7 +99,7 @@ def test_the_bag_gives_the_very_observations_the_driver_had(bags: Path) -> None:
             super().begin(layout, seed)
             self.seen: list[Observation] = []
 
-        def decide(self, tick: Tick) -> Decision:
+        def decide(self, tick: Situation) -> DriverDecision:
             self.seen.append(tick.observation)
             return super().decide(tick)
 
@@ -139,7 +139,7 @@ def test_an_interruption_leaves_whole_bags_only(
     decided = 0
 
     class Impatient(ExpertDriver):
-        def decide(self, tick: Tick) -> Decision:
+        def decide(self, tick: Situation) -> DriverDecision:
             nonlocal decided
             decided += 1
             if decided > 10 and (tmp_path / 'episode_002000').exists():

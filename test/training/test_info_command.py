@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from liquidspike_ros.cli import main
-from liquidspike_ros.cli.recordings import Progress
+from liquidspike_ros.cli.recordings import ReadingProgress
 from liquidspike_ros.robot import RobotSpec
 from liquidspike_ros.training.bags import BagReader
 
@@ -64,7 +64,7 @@ def test_a_namespace_can_be_given(make_bag: Any, robot_file: str, toy_drive: Any
 def test_long_reading_tells_how_far_it_is(make_bag: Any, robot: RobotSpec) -> None:
     reader = BagReader(make_bag(seconds=1), robot)
     stream = StringIO()
-    count = len(list(Progress(reader.report, stream, interval=0.0)(reader.events())))
+    count = len(list(ReadingProgress(reader.report, stream, interval=0.0)(reader.events())))
     lines = stream.getvalue().splitlines()
     assert len(lines) == count
     assert '50% read' in stream.getvalue()

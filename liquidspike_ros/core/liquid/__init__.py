@@ -1,7 +1,9 @@
 """Liquid (continuous-time) cells: explicit state, irregular timespans in seconds.
 
-Reads top-down: ``cfc`` (closed form), ``ltc`` (the differential equation itself), ``wired`` (NCP
-wirings), ``memory`` (an LSTM cell beside, a projection after), ``build`` (a cell by name).
+Reads top-down: ``timespans`` (what every cell is given), ``cfc`` (closed form; ``cfc_sequence`` is
+its walk through time), ``ltc`` (the differential equation itself), ``wired`` (NCP wirings),
+``mixed_memory`` (an LSTM cell beside, a projection after), ``build`` (a cell by name),
+``reference`` (the cells of ncps from the same weights).
 
 Every cell is called alike: ``outputs [B, T, output_size], hx = cell(inputs [B, T, input_size],
 hx [B, state_size] or None, timespans)``.

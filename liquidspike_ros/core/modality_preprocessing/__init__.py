@@ -1,4 +1,8 @@
-"""Preprocessors: one raw input in, one feature vector per sample out."""
+"""Preprocessors: one raw input in, one feature vector per sample out.
+
+One module a sense: ``vision`` (with the trunks of ``resnet``), ``sensor`` (windows and scans),
+``audio``, ``video``, ``text``. ``in_c`` runs those of a deployed policy in C.
+"""
 
 from __future__ import annotations
 

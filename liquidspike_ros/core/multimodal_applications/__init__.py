@@ -1,4 +1,8 @@
-"""Ready-made models: robot control, vision and language, audio and video, all three."""
+"""Ready-made models: robot control, vision and language, audio and video, all three.
+
+``robot``, ``vision_language`` (captions by ``generation``), ``audio_video`` and ``tri_modal``, on
+what they share: ``model`` (configuration, ways in, state) and ``presets``.
+"""
 
 from __future__ import annotations
 

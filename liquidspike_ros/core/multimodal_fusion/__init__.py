@@ -1,9 +1,18 @@
 """Spiking, liquid encoders for each modality and four ways to fuse them.
 
-Reads top-down: ``config`` (what a modality is), ``encoder`` (preprocessor -> spikes -> liquid
-cell), ``attention``, ``strategies`` (early, late, hybrid, hierarchical), ``network`` (forward,
-step, unroll), ``state`` (the nested dict of tensors that is the memory). Beside it for training:
-``alignment`` (streams of different rates), ``auxiliary`` (a head per modality).
+Reads top-down:
+
+- ``config``: what a modality is; ``network``: forward, step, unroll, on ``inputs`` as given;
+  ``info``: what it says about itself.
+- ``encoder``: preprocessor (``preprocess``, ``absent``) -> spikes -> liquid cell; ``encode``:
+  several at once, equal ones ``side_by_side``, others (``coded``) alone; ``encoder_parts``: what
+  both see of an encoder.
+- ``strategies``: ``early``, ``late``, ``hybrid``, ``hierarchical``, on ``batch`` (what goes in and
+  out), ``encoded_fusion`` (what the last three share), ``attention`` and ``heads``.
+- ``tick_layout``: the weights of all that for single ticks in C.
+
+Beside it for training: ``alignment`` (streams of different rates), ``auxiliary`` (a head per
+modality).
 """
 
 from __future__ import annotations

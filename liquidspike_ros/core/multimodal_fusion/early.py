@@ -12,11 +12,14 @@ from torch import nn, Tensor
 from ..derived_weights import DerivedWeights
 from ..judgement import why_call
 from ..state import State
-from ..tick.weights import early_layout, EarlyWeights
+from ..tick.weights import EarlyWeights
+from .batch import Fused, FusionInput, FusionSizes
 from .config import ModalityConfig, ModalityType, require_agreement
-from .encoder import encode, feature_norm, ModalityEncoder
-from .parts import Batch, Fused, FusionSizes, OutputHead
+from .encode import encode
+from .encoder import feature_norm, ModalityEncoder
+from .heads import OutputHead
 from .side_by_side import group_key, has_all
+from .tick_layout import early_layout
 
 
 class EarlyFusion(nn.Module):
@@ -62,7 +65,7 @@ class EarlyFusion(nn.Module):
         """Units of each entry of the state."""
         return {'shared': self.shared.state_sizes}
 
-    def forward(self, batch: Batch, state: State) -> Fused:
+    def forward(self, batch: FusionInput, state: State) -> Fused:
         """Fuse and read out."""
         # 1 for every present modality to begin with, whatever the subset.
         shares = batch.weights * batch.present.sum(-1, keepdim=True)

@@ -8,23 +8,17 @@ key that is not given and ``present=False`` are the same thing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn, Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from ...untrusted.text import brief
-from ..derived_weights import DerivedWeights
 from ..liquid import build_liquid
 from ..spiking.population import LIFPopulation
 from ..state import State
-from .absent import without_effect
 from .coded import encode_alone
 from .config import ModalityConfig
-from .encoded import Encoded
-from .side_by_side import group_key, run_group
+from .preprocess import preprocess
 
 
 class ModalityEncoder(nn.Module):
@@ -105,115 +99,3 @@ class ModalityEncoder(nn.Module):
 def feature_norm(config: ModalityConfig) -> nn.Module:
     """LayerNorm for a preprocessor's features, nothing for a raw input: its size is its meaning."""
     return nn.Identity() if config.preprocessing is None else nn.LayerNorm(config.input_dim)
-
-
-def preprocess(
-    name: str, module: nn.Module, rows: Tensor, present: Tensor | None, width: int
-) -> Tensor:
-    """Run a preprocessor once over all rows.
-
-    What stands in absent rows never enters the module: a NaN there would come back through the
-    gradient of its weights even though its output is not used. Where the module computes batch
-    statistics, absent rows do not enter it at all.
-
-    Args:
-        name: Modality, for errors.
-        module: ``[R, …]`` -> ``[R, width]``.
-        rows: ``[R, …]``.
-        present: ``[R]`` bool; None if known to be True throughout.
-        width: Expected width of the features.
-
-    Raises:
-        ValueError: Names the modality, what was got and what was expected.
-    """
-    index = None
-    if present is not None and _mixes_rows(module):
-        index = present.nonzero().squeeze(1)
-        if not len(index):
-            like = next(value for value in module.buffers() if value.is_floating_point())
-            return without_effect(like.new_zeros(len(rows), width), module)
-        count, rows = len(rows), rows.index_select(0, index)
-    elif present is not None:
-        keep = present.reshape(-1, *[1] * (rows.dim() - 1))
-        rows = torch.where(keep, rows, rows.new_zeros(()))
-    try:
-        features: Tensor = module(rows)
-    except ValueError as error:
-        raise ValueError(f'{name}: {error}') from None
-    except RuntimeError as error:  # torch does not say of which input
-        weight = next((value for value in module.parameters() if value.is_floating_point()), None)
-        if weight is None or rows.dtype == weight.dtype:
-            raise
-        raise ValueError(f'{name}: got {rows.dtype}, expected {weight.dtype} like the weights '
-                         f'of its preprocessor ({brief(str(error))})') from None
-    if not features.is_floating_point():
-        raise ValueError(f'{name}: got preprocessed features of {features.dtype}, expected '
-                         f'floating-point numbers')
-    if features.dim() != 2 or features.shape[-1] != width:
-        raise ValueError(f'{name}: got preprocessed features of shape '
-                         f'{tuple(features.shape)}, expected [B, {width}] (input_dim)')
-    if index is not None:
-        features = features.new_zeros(count, width).index_copy(0, index, features)
-    return features
-
-
-def _mixes_rows(module: nn.Module) -> bool:
-    """Whether what it makes of a row depends on the other rows, as batch statistics do."""
-    return any(isinstance(part, _BatchNorm) and part.training for part in module.modules())
-
-
-def encode(
-    encoders: Mapping[str, ModalityEncoder],
-    features: Mapping[str, Tensor | None],
-    present: Mapping[str, Tensor] | None,
-    states: Mapping[str, State],
-    dt: Tensor,
-    derived: DerivedWeights | None = None,
-) -> Encoded:
-    """Encode several modalities, those of equal size side by side.
-
-    Args:
-        encoders: By modality.
-        features: Preprocessed features ``[B, T, input_dim]`` by modality; None if never there.
-        present: ``[B, T]`` bool by modality; None if everything is there.
-        states: State by modality.
-        dt: Seconds, ``[B, T, 1]``.
-        derived: Makes stacked weights; at every call anew if None.
-    """
-    groups: dict[Any, list[str]] = {}
-    for name, encoder in encoders.items():
-        groups.setdefault(group_key(encoder) or name, []).append(name)
-    derived = derived or DerivedWeights()
-    tokens: dict[str, Tensor] = {}
-    rates: list[tuple[tuple[str, ...], Tensor]] = []
-    after: dict[str, State] = {}
-    for key, names in groups.items():
-        group = {name: encoders[name] for name in names}
-        if isinstance(key, str):
-            tokens[key], spiking, after[key] = _encode_alone(
-                group[key], features[key], None if present is None else present[key],
-                states[key], dt)
-            rates.append(((key,), spiking.transpose(0, 1).unsqueeze(1)))
-            continue
-        encoded, spiking, membrane, hx = run_group(group, features, present, states, dt, derived)
-        rates.append((tuple(names), spiking))
-        for index, name in enumerate(names):
-            after[name] = {'membrane': membrane[index], 'hx': hx[index]}
-        encoded = group[names[0]].dropout(encoded)
-        if len(groups) == 1:
-            return Encoded(names=tuple(names), tokens=encoded.permute(2, 1, 0, 3),
-                           rates=tuple(rates), state=after)
-        tokens |= zip(names, encoded.transpose(1, 2).unbind(0), strict=True)
-    return Encoded(names=tuple(encoders), tokens=torch.stack([tokens[n] for n in encoders], -2),
-                   rates=tuple(rates), state={name: after[name] for name in encoders})
-
-
-def _encode_alone(
-    encoder: ModalityEncoder, features: Tensor | None, present: Tensor | None, state: State,
-    dt: Tensor,
-) -> tuple[Tensor, Tensor, State]:
-    """An encoder that does not run side by side, see ``group_key``."""
-    if features is None:
-        features = dt.new_zeros(*dt.shape[:2], encoder.input_dim)
-    tokens, after, rates = encoder(features, state, dt, present, return_rates=True)
-    return tokens, rates, after

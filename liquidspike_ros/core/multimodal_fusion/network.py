@@ -20,13 +20,14 @@ from ..sizes import is_number, require_size
 from ..state import check_state, State
 from ..tick import native
 from ..tick.native.plain_memory import is_watched
-from ..tick.native_tick import native_tick, NativeEarlyTick, NativeTick, Tick
+from ..tick.native_tick import native_tick, NativeEarlyTick, NativeTick, TickInput
 from .absent import without_effect
+from .batch import Fused, FusionInput, FusionSizes
 from .config import FusionStrategy, ModalityConfig, parse_enum, parse_modalities
-from .encoder import ModalityEncoder, preprocess
+from .encoder import ModalityEncoder
 from .info import FusionInfo
 from .inputs import dropout_rates, given_inputs
-from .parts import Batch, Fused, FusionSizes
+from .preprocess import preprocess
 from .side_by_side import why_alone
 from .strategies import STRATEGIES
 
@@ -245,7 +246,7 @@ class MultiModalFusionNetwork(PartlyFrozen):
         else:
             check_state(state, tick.nested_sizes, 1)
         weights = None if here is None else self._weights(here)
-        ticked = tick(Tick(
+        ticked = tick(TickInput(
             features=features, shares=None if weights is None else weights.t().unsqueeze(-1),
             present=None if here is None else here.t().unsqueeze(-1),
             dt=dt if isinstance(dt, float) and 0.0 <= dt < math.inf else
@@ -305,7 +306,7 @@ class MultiModalFusionNetwork(PartlyFrozen):
         weights = self._weights(None if complete else there).expand(there.shape)
         spans = timespans_like(dt, batch, ticks, self.modality_logits)
         fused: Fused = self.fusion(
-            Batch(features=preprocessed, present=there, weights=weights, dt=spans,
+            FusionInput(features=preprocessed, present=there, weights=weights, dt=spans,
                   complete=complete), state
         )
         if not return_info:

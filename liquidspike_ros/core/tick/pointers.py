@@ -7,7 +7,7 @@ import torch
 from .native import structures
 from .native.plain_memory import FEW, Kept, NotPlain
 from .weights import (
-    Affine,
+    AffineWeights,
     AttentionWeights,
     CoreWeights,
     EarlyWeights,
@@ -25,7 +25,7 @@ class Pointers(Kept):
     """
 
     def affine(
-        self, w: Affine, layers: int, inputs: int, outputs: int | None = None
+        self, w: AffineWeights, layers: int, inputs: int, outputs: int | None = None
     ) -> structures.Affine:
         """Layers of these sizes, any ``outputs`` if None; if these are few, laid out once more."""
         outputs = w.outputs if outputs is None else outputs
@@ -74,7 +74,8 @@ class Pointers(Kept):
                                self.head(w.first, w.last, 1, fused + units))
 
     def head(
-        self, first: Affine, last: Affine, layers: int, inputs: int, outputs: int | None = None
+        self, first: AffineWeights, last: AffineWeights, layers: int, inputs: int,
+        outputs: int | None = None,
     ) -> structures.Head:
         """Two layers with a SiLU between, any ``outputs`` if None."""
         hidden = self.affine(first, layers, inputs)

@@ -1,30 +1,18 @@
-"""The weights of all strategies, laid out for single ticks in C.
+"""The weights of a tick, laid out for the C code: what each array holds, and its shape.
 
-Made once, for a deployed copy. What follows on a product without anything between is taken into
-it: constants of activations, the scale of the attention, and the readout into the heads that vote.
+``multimodal_fusion.tick_layout`` makes them of the modules, once, for a deployed copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
-import torch
-from torch import nn, Tensor
-
-from ..derived_weights import stack_weights, Weights
-from ..liquid import CfC
-from ..multimodal_fusion.side_by_side import stacked_weights
-
-if TYPE_CHECKING:
-    from ..multimodal_fusion.attention import CrossModalAttentionFusion
-    from ..multimodal_fusion.encoder import ModalityEncoder
-    from ..multimodal_fusion.parts import FusionCore, OutputHead
+from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Affine:
+class AffineWeights:
     """``M`` linear layers side by side."""
 
     weight: Tensor  # [M, I, O]
@@ -41,17 +29,17 @@ class Affine:
         return self.weight.shape[2]
 
 
-def laid_out(weight: Tensor, bias: Tensor) -> Affine:
+def laid_out(weight: Tensor, bias: Tensor) -> AffineWeights:
     """Lay out layers with weights ``[M, O, I]`` and biases ``[M, 1, O]``."""
-    return Affine(weight=weight.detach().mT.contiguous(), bias=bias.detach().contiguous())
+    return AffineWeights(weight=weight.detach().mT.contiguous(), bias=bias.detach().contiguous())
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiquidWeights:
     """``M`` liquid cells side by side; ``first`` sees input and hidden state at once."""
 
-    first: Affine
-    heads: Affine
+    first: AffineWeights
+    heads: AffineWeights
     dt_scale: float
     gated: bool
 
@@ -61,21 +49,21 @@ class EncoderWeights:
     """``M`` encoders side by side."""
 
     norm_eps: float | None  # of a LayerNorm whose scale and shift are in ``current``; None: none
-    current: Affine
+    current: AffineWeights
     silent: Tensor  # [M, 1, N]
     beta: Tensor  # [M, 1, N]
     threshold: Tensor | None  # [M, 1, N]; None where it is 1 throughout
     steps: int
     liquid: LiquidWeights
-    readout: Affine
+    readout: AffineWeights
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionWeights:
     """One level of attention; the scale of the scores is in the queries."""
 
-    projection: Affine
-    output: Affine
+    projection: AffineWeights
+    output: AffineWeights
     norm: tuple[Tensor, Tensor, float]
     num_heads: int
     head_dim: int
@@ -86,18 +74,18 @@ class AttentionWeights:
 class CoreWeights:
     """Projection, joint memory and head behind the attention."""
 
-    projection: Affine
+    projection: AffineWeights
     memory: LiquidWeights | None
-    first: Affine
-    last: Affine
+    first: AffineWeights
+    last: AffineWeights
 
 
 @dataclass(frozen=True, kw_only=True)
 class VoteWeights:
     """The modalities' own heads, from hidden state to output."""
 
-    first: Affine
-    last: Affine
+    first: AffineWeights
+    last: AffineWeights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,105 +105,11 @@ class EarlyWeights:
     """All of early fusion."""
 
     norm_eps: float | None  # of the adapters, as in ``EncoderWeights``
-    adapters: Affine
+    adapters: AffineWeights
     absent: Tensor  # [M, 1, E]: what stands for an absent modality
     shares: Tensor  # [M, 1, 1] weight of each modality where all are there
     factors: Tensor  # [M, 1, 1]: shares times their number
     shared: EncoderWeights
-    first: Affine
-    last: Affine
+    first: AffineWeights
+    last: AffineWeights
     state_sizes: dict[str, Any]
-
-
-def shares_of(logits: Tensor) -> Tensor:
-    """Weights of the modalities ``[M, 1, 1]`` from their logits ``[M]``, where all are there."""
-    return logits.softmax(-1).view(-1, 1, 1)
-
-
-def early_layout(
-    adapters: Mapping[str, nn.Sequential], tokens: Mapping[str, Tensor], shared: ModalityEncoder,
-    output: OutputHead, logits: Tensor,
-) -> EarlyWeights:
-    """Lay out early fusion with adapters of equal size."""
-    norms: Any
-    layers: Any
-    norms, layers = zip(*adapters.values(), strict=True)
-    head = output.weights()
-    return EarlyWeights(
-        norm_eps=getattr(norms[0], 'eps', None),
-        adapters=laid_out(
-            torch.stack([layer.weight * getattr(norm, 'weight', 1)
-                         for norm, layer in zip(norms, layers, strict=True)]),
-            torch.stack([layer(norm.bias) if isinstance(norm, nn.LayerNorm) else layer.bias
-                         for norm, layer in zip(norms, layers, strict=True)]).unsqueeze(1)),
-        absent=torch.stack([tokens[name] for name in adapters]).unsqueeze(1),
-        shares=shares_of(logits), factors=shares_of(logits) * len(logits),
-        shared=encoder_layout({'shared': shared}),
-        first=laid_out(head['in'], head['in_bias']),
-        last=laid_out(head['out'], head['out_bias']), state_sizes={'shared': shared.state_sizes})
-
-
-def encoder_layout(encoders: Mapping[str, ModalityEncoder]) -> EncoderWeights:
-    """Lay out encoders that share a ``group_key``."""
-    first, w = next(iter(encoders.values())), stacked_weights(encoders)
-    liquid = first.liquid
-    assert isinstance(liquid, CfC)  # as group_key made sure
-    unit = bool((w['threshold'] == 1).all())
-    return EncoderWeights(
-        norm_eps=getattr(first.norm, 'eps', None),
-        current=laid_out(w['current'], w['current_bias']), silent=w['silent'],
-        beta=w['beta'].contiguous(), threshold=None if unit else w['threshold'],
-        steps=first.num_spike_steps,
-        liquid=liquid_layout(liquid, w),
-        readout=laid_out(w['readout'], w['readout_bias']))
-
-
-def liquid_layout(cell: CfC, w: Weights | None = None) -> LiquidWeights:
-    """Lay out a cell, or cells like it with the stacked weights ``w``."""
-    w = cell.sequence_weights() if w is None else w
-    return LiquidWeights(
-        first=laid_out(torch.cat([w['input'], w['recurrent']], -1), w['offset']),
-        heads=laid_out(w['heads'], w['bias']), dt_scale=cell.dt_scale,
-        gated=cell.mode == 'default')
-
-
-def vote_layout(
-    heads: Mapping[str, OutputHead], encoders: Mapping[str, ModalityEncoder]
-) -> VoteWeights:
-    """Lay out the modalities' own heads, the readouts of the encoders in their first layers."""
-    w = stack_weights(head.weights() for head in heads.values())
-    readout = torch.stack([encoder.readout.weight for encoder in encoders.values()])
-    bias = torch.stack([encoder.readout.bias for encoder in encoders.values()])
-    return VoteWeights(
-        first=laid_out(w['in'] @ readout, w['in_bias'] + bias.unsqueeze(1) @ w['in'].mT),
-        last=laid_out(w['out'], w['out_bias']))
-
-
-def attention_layout(
-    attention: CrossModalAttentionFusion, groups: Tensor | None = None
-) -> AttentionWeights:
-    """Lay out one level of attention."""
-    weight, bias = attention.projection.weight, attention.projection.bias
-    scale = torch.ones_like(bias)
-    scale[:len(bias) // 3] = attention.head_dim**-0.5
-    heads = (3 * attention.num_heads, attention.head_dim)
-    norm: Any = attention.norm
-    return AttentionWeights(
-        # A layer for each of the queries, keys and values of each head.
-        projection=laid_out((weight * scale.unsqueeze(1)).unflatten(0, heads),
-                            (bias * scale).view(*heads).unsqueeze(1)),
-        output=laid_out(attention.output.weight.unsqueeze(0),
-                        attention.output.bias.view(1, 1, -1)),
-        norm=(norm.weight, norm.bias, norm.eps), num_heads=attention.num_heads,
-        head_dim=attention.head_dim,
-        groups=None if groups is None or bool(groups.all()) else groups)
-
-
-def core_layout(core: FusionCore) -> CoreWeights:
-    """Lay out what stands behind the attention."""
-    w = core.head.weights()
-    return CoreWeights(
-        projection=laid_out(core.projection.weight.unsqueeze(0),
-                            core.projection.bias.view(1, 1, -1)),
-        memory=None if core.memory is None else liquid_layout(core.memory),
-        first=laid_out(w['in'], w['in_bias']), last=laid_out(w['out'], w['out_bias']))

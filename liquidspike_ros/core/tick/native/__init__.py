@@ -1,4 +1,4 @@
-"""Single ticks on the CPU in C: what a deployed copy does, in one call.
+"""The C code of single ticks on the CPU, and how it is found.
 
 At a batch of one a tick in torch is a hundred and more operator calls that each cost more than what
 they compute; the C code (``tick.c``) takes little longer than reading the weights once. So it is
@@ -6,6 +6,9 @@ with the preprocessors of a deployed policy (``senses.c`` and ``modality_preproc
 code is built when the package is installed and needs no header but C's own. Without a compiler, on
 processors it was not built for, or with ``LIQUIDSPIKE_NATIVE=0`` in the environment, ticks run in
 torch, with the same values up to rounding.
+
+``library`` opens the code, ``structures`` has its structures field by field, ``plain_memory`` says
+which tensors it can read.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""What the strategies share: sizes, what they work on, the head and the core behind attention."""
+"""What stands behind the encoders: heads, and the joint memory of all modalities."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,71 +10,7 @@ from torch import nn, Tensor
 from ..liquid import CfC
 from ..products import linear
 from ..state import State
-from .encoded import Encoded
-
-
-@dataclass(frozen=True, kw_only=True)
-class FusionSizes:
-    """Sizes every strategy is built from.
-
-    Attributes:
-        fusion_dim: Width of the fused features.
-        output_dim: Width of the output.
-        num_attention_heads: Heads of cross-modal attention.
-        memory_units: Liquid units behind the fusion; 0 for none.
-        dt_scale: Timespan units per second.
-        backend: ``'fused'`` or ``'reference'``.
-    """
-
-    fusion_dim: int
-    output_dim: int
-    num_attention_heads: int
-    memory_units: int
-    dt_scale: float
-    backend: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What a strategy works on.
-
-    Attributes:
-        features: Preprocessed ``[B, T, input_dim]`` by modality; None if never there.
-        present: ``[B, T, M]`` bool.
-        weights: ``[B, T, M]``, 0 where absent, sums to 1 over the present.
-        dt: Seconds ``[B, T, 1]``.
-        complete: Whether ``present`` is known to be True throughout, and masks can be left out.
-    """
-
-    features: Mapping[str, Tensor | None]
-    present: Tensor
-    weights: Tensor
-    dt: Tensor
-    complete: bool = False
-
-    @property
-    def mask(self) -> Tensor | None:
-        """``present``, or None where there is nothing to mask."""
-        return None if self.complete else self.present
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fused:
-    """What a strategy makes of it.
-
-    Attributes:
-        output: ``[B, T, output_dim]``.
-        state: Afterwards.
-        encoded: What it was made from.
-        attention: ``[B, T, heads, M, M]``, if there is any.
-        features: ``[B, T, E]`` by modality, where these are not the encoded ones.
-    """
-
-    output: Tensor
-    state: State
-    encoded: Encoded
-    attention: Tensor | None = None
-    features: Mapping[str, Tensor] | None = None
+from .batch import FusionInput, FusionSizes
 
 
 class OutputHead(nn.Module):
@@ -123,7 +57,7 @@ class FusionCore(nn.Module):
         """Units of each entry of the state."""
         return {} if self.memory is None else {'memory': {'hx': self.memory.units}}
 
-    def forward(self, tokens: Tensor, batch: Batch, state: State) -> tuple[Tensor, State]:
+    def forward(self, tokens: Tensor, batch: FusionInput, state: State) -> tuple[Tensor, State]:
         """Read tokens ``[B, T, M, E]`` out; returns the output and the memory's new state."""
         pooled = (tokens * batch.weights.unsqueeze(-1)).sum(-2)
         fused = nn.functional.silu(linear(self.projection, pooled))
