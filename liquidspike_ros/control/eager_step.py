@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, is_dataclass
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import torch
 from torch import Tensor
 
+from ..core.state import leaves
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
 from .compatibility import check_action
@@ -77,18 +78,6 @@ def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContext
     # Without its cache, which would hand out casts of an earlier capture.
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype,
                                                               cache_enabled=False)
-
-
-def leaves(state: Any) -> Iterator[Tensor]:
-    """All tensors of a nested state."""
-    if isinstance(state, Tensor):
-        yield state
-    elif isinstance(state, Mapping):
-        for value in state.values():
-            yield from leaves(value)
-    elif isinstance(state, (list, tuple)):
-        for value in state:
-            yield from leaves(value)
 
 
 def with_finite_flag(action: Tensor, state: Any) -> Tensor:

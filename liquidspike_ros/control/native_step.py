@@ -19,12 +19,13 @@ from torch import Tensor
 
 from ..core.modality_preprocessing.in_c import InC
 from ..core.multimodal_applications import RobotMultiSensorModel
+from ..core.state import leaves
 from ..core.tick.native import kernels, structures
 from ..core.tick.native.plain_memory import NotPlain
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
 from .compatibility import check_action
-from .eager_step import leaves, Row, to_host, with_finite_flag
+from .eager_step import Row, to_host, with_finite_flag
 from .rehearsal import blank_observation
 from .tensors import INPUT_NAMES, observation_tensors, scale_camera, sensor_scale
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..core.state import leaves
 from ..robot import RobotSpec, SensorSpec
 from ..sensing.observation import Observation
-from .eager_step import leaves, Stepper
+from .eager_step import Stepper
 
 TICKS = 24
 

@@ -17,10 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.state import leaves, pairs
 from ..robot import RobotSpec
 from ..sensing.observation import Observation
 from .compatibility import check_action
-from .eager_step import autocast, leaves, Row, to_host, with_finite_flag
+from .eager_step import autocast, Row, to_host, with_finite_flag
 from .rehearsal import blank_observation
 from .tensors import observation_tensors, scale_camera
 
@@ -108,8 +109,13 @@ class StaticStep:
             action, after, self._info = self._forward(
                 dict(zip(self._names, inputs, strict=True)), self.state, dt, present)
         check_action(action.shape, self._robot)
-        old, new = zip(*_pairs(self.state, after), strict=True)
-        torch._foreach_copy_(list(old), list(new))
+        together = pairs(self.state, after)
+        for old, new in together:
+            if new.shape != old.shape or new.dtype != old.dtype:
+                raise ValueError(f'state: got {new.dtype} of shape {list(new.shape)} after a step, '
+                                 f'expected {old.dtype} of shape {list(old.shape)}')
+        before, now = map(list, zip(*together, strict=True))
+        torch._foreach_copy_(before, now)
         self._row.copy_(with_finite_flag(action, self.state))
 
     def _forward(self, inputs: Mapping[str, Tensor], state: Any, dt: Tensor, present: Tensor
@@ -131,17 +137,3 @@ def _block(examples: Sequence[Tensor], device: torch.device, pinned: bool = Fals
              .as_strided(example.shape, example.stride())
              for start, example in zip(starts, examples, strict=True)]
     return block, views
-
-
-def _pairs(old: Any, new: Any) -> list[tuple[Tensor, Tensor]]:
-    """Tensors of two states of the same structure, paired by key, whatever their order."""
-    if isinstance(old, Tensor):
-        if not isinstance(new, Tensor) or new.shape != old.shape or new.dtype != old.dtype:
-            raise ValueError(f'state: got {getattr(new, "dtype", type(new).__name__)} of shape '
-                             f'{list(getattr(new, "shape", []))} after a step, expected '
-                             f'{old.dtype} of shape {list(old.shape)}')
-        return [(old, new)]
-    keys = old.keys() if isinstance(old, Mapping) else range(len(old))
-    if len(new) != len(old):
-        raise ValueError(f'state: got {len(new)} entries after a step, expected {len(old)}')
-    return [pair for key in keys for pair in _pairs(old[key], new[key])]

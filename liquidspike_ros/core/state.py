@@ -1,8 +1,12 @@
-"""The memory of a network: a nested plain dict of tensors, each with the batch first."""
+"""The memory of a network: a nested plain dict of tensors, each with the batch first.
+
+Everything that walks through one is here. Sizes of a state are nested as it is, with unit counts in
+the place of tensors, and are walked through in the same way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -11,12 +15,54 @@ from torch import Tensor
 State = dict[str, Any]  # str -> Tensor [B, N] or another State
 
 
-def map_state(change: Callable[[Tensor], Tensor], state: State) -> State:
-    """Apply ``change`` to every tensor of a state, into a new state."""
+def map_state(change: Callable[[Any], Any], state: Mapping[str, Any]) -> State:
+    """Apply ``change`` to every tensor of a state (or number of its sizes), into a new state."""
     return {
-        key: map_state(change, value) if isinstance(value, dict) else change(value)
+        key: map_state(change, value) if isinstance(value, Mapping) else change(value)
         for key, value in state.items()
     }
+
+
+def entries(state: Any, name: str = '') -> Iterator[tuple[str, Any]]:
+    """Dotted name and value of everything in a state, such as ``encoders.camera.membrane``.
+
+    Also through lists and tuples, which states of other people's models may hold.
+    """
+    if isinstance(state, Mapping):
+        parts: Iterable[tuple[Any, Any]] = state.items()
+    elif isinstance(state, (list, tuple)):
+        parts = enumerate(state)
+    else:
+        yield name, state
+        return
+    for key, value in parts:
+        yield from entries(value, f'{name}.{key}' if name else str(key))
+
+
+def leaves(state: Any) -> list[Tensor]:
+    """All tensors of a state, in its own order."""
+    return [value for _, value in entries(state) if isinstance(value, Tensor)]
+
+
+def pairs(one: Any, other: Any) -> list[tuple[Any, Any]]:
+    """Values of two states of the same nesting under the same names, in the order of ``one``.
+
+    Raises:
+        ValueError: Their names differ.
+    """
+    named = dict(entries(other))
+    found = [(value, named.pop(name, None)) for name, value in entries(one)]
+    missing = any(value is None for _, value in found)
+    if missing or named:
+        raise ValueError(f'state: got entries {sorted(dict(entries(other)))}, expected '
+                         f'{sorted(dict(entries(one)))}')
+    return found
+
+
+def nest_state(sizes: Mapping[str, Any], values: Iterable[Tensor]) -> State:
+    """Tensors in the order of ``sizes`` as a state of that nesting."""
+    rest = iter(values)
+    return map_state(lambda _: next(rest), sizes)
 
 
 def detach_state(state: State) -> State:

@@ -8,7 +8,7 @@ and the same value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import copy
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from torch import nn, Tensor
 
 from ..core.multimodal_applications import RobotMultiSensorModel
+from ..core.state import entries, nest_state, pairs
 from ..untrusted.text import Refusal
 
 STATE, NEXT = 'state', 'next'
@@ -72,18 +73,18 @@ class FlatStep(nn.Module):
         self.model: RobotMultiSensorModel = copy.deepcopy(model).cpu().eval().requires_grad_(False)
         self.modalities = self.model.modalities
         self._sizes: dict[str, Any] = self.model.network.state_sizes
-        entries = dict(_flat_sizes(self._sizes))
-        self.state = tuple(entries)
+        sizes = dict(entries(self._sizes))
+        self.state = tuple(sizes)
         self.inputs = (
             *(Port(name, (batch, *_fixed(name, self.model.sample_shapes[name])))
               for name in self.modalities),
             Port('present', (batch, len(self.modalities)), 'bool'),
             Port('dt', (batch,)),
-            *(Port(f'{STATE}.{name}', (batch, size)) for name, size in entries.items()),
+            *(Port(f'{STATE}.{name}', (batch, size)) for name, size in sizes.items()),
         )
         self.outputs = (
             Port('action', (batch, self.model.action_dim)),
-            *(Port(f'{NEXT}.{name}', (batch, size)) for name, size in entries.items()),
+            *(Port(f'{NEXT}.{name}', (batch, size)) for name, size in sizes.items()),
         )
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -96,7 +97,7 @@ class FlatStep(nn.Module):
 
     def flatten(self, state: Mapping[str, Any]) -> list[Tensor]:
         """A nested state's tensors in the order of ``state``."""
-        return list(_leaves(self._sizes, state))
+        return [value for _, value in pairs(self._sizes, state)]
 
     def rest(self) -> list[Tensor]:
         """The state that a run starts from: zeros."""
@@ -107,33 +108,6 @@ class FlatStep(nn.Module):
         period = 1.0 / self.model.config['control_rate']
         given = {'present': torch.ones_like, 'dt': lambda value: torch.full_like(value, period)}
         return tuple(given.get(port.name, torch.zeros_like)(port.zeros()) for port in self.inputs)
-
-
-def nest_state(sizes: Mapping[str, Any], leaves: Iterable[Tensor]) -> dict[str, Any]:
-    """Tensors in the order of ``sizes`` as a state of that nesting."""
-    rest = iter(leaves)
-
-    def nest(part: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: nest(size) if isinstance(size, Mapping) else next(rest)
-                for name, size in part.items()}
-
-    return nest(sizes)
-
-
-def _leaves(sizes: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[Tensor]:
-    for name, size in sizes.items():
-        if isinstance(size, Mapping):
-            yield from _leaves(size, state[name])
-        else:
-            yield state[name]
-
-
-def _flat_sizes(sizes: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, int]]:
-    for name, size in sizes.items():
-        if isinstance(size, Mapping):
-            yield from _flat_sizes(size, f'{prefix}{name}.')
-        else:
-            yield f'{prefix}{name}', size
 
 
 def _fixed(name: str, shape: Sequence[int | str | None]) -> tuple[int, ...]:

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from liquidspike_ros.control.eager_step import EagerStep, leaves
+from liquidspike_ros.control.eager_step import EagerStep
 from liquidspike_ros.control.native_step import NativeStep
 from liquidspike_ros.control.policy_runtime import PolicyRuntime
 from liquidspike_ros.control.rehearsal import blank_observation, compare, rehearsal
 from liquidspike_ros.control.tensors import robot_model_config
 from liquidspike_ros.core.deployment import deploy
+from liquidspike_ros.core.state import leaves
 from liquidspike_ros.core.tick import native
 from liquidspike_ros.core.tick.native.plain_memory import NotPlain
 from liquidspike_ros.robot import RobotSpec

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from liquidspike_ros.control.eager_step import leaves
 from liquidspike_ros.control.policy_runtime import PolicyError, PolicyRuntime
 from liquidspike_ros.control.tensors import robot_model_config
+from liquidspike_ros.core.state import leaves
 from liquidspike_ros.robot import RobotSpec
 from liquidspike_ros.sensing.observation import Observation
 

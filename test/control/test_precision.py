@@ -65,10 +65,11 @@ def test_a_model_that_fails_in_half_precision_runs_in_full(small_robot):
 
 @pytest.mark.parametrize('asked', ['bfloat16', 'float16'])
 def test_the_state_of_a_real_policy_stays_float32(make_policy, small_robot, asked):
-    from liquidspike_ros.control.eager_step import EagerStep, leaves
+    from liquidspike_ros.control.eager_step import EagerStep
     from liquidspike_ros.control.precision import DTYPES
     from liquidspike_ros.control.rehearsal import rehearsal
     from liquidspike_ros.control.static_step import StaticStep
+    from liquidspike_ros.core.state import leaves
 
     model = make_policy(fusion_strategy='hybrid')
     with torch.inference_mode():

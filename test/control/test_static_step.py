@@ -11,11 +11,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from liquidspike_ros.control.captured_step import CapturedStep
-from liquidspike_ros.control.eager_step import EagerStep, leaves
+from liquidspike_ros.control.eager_step import EagerStep
 from liquidspike_ros.control.policy_runtime import PolicyRuntime
 from liquidspike_ros.control.rehearsal import compare, rehearsal
 from liquidspike_ros.control.static_step import StaticStep
 from liquidspike_ros.core.deployment import deploy
+from liquidspike_ros.core.state import leaves
 
 CPU = torch.device('cpu')
 STRATEGIES = ('early', 'late', 'hybrid', 'hierarchical')
@@ -63,7 +64,7 @@ def test_nan_in_the_state_is_flagged_and_gone_after_a_reset(both, small_robot):
     eager, static = both
     drive = rehearsal(small_robot, 3)
     static.step(drive[0])
-    next(leaves(static.state)).fill_(float('nan'))
+    leaves(static.state)[0].fill_(float('nan'))
     assert static.step(drive[1])[0][-1] == 0
     static.reset()
     # dt is a number to one and a tensor to the other: they round apart.
@@ -187,7 +188,7 @@ def test_auto_captures_on_a_gpu_and_a_nan_does_not_stay(make_policy, small_robot
     whole = next(obs for obs in drive if all(obs.present.values()) and not obs.restarted)
     first = runtime.step(drive[0]).action
     with torch.inference_mode():
-        next(leaves(runtime._stepper.state)).fill_(float('nan'))
+        leaves(runtime._stepper.state)[0].fill_(float('nan'))
     assert not runtime.step(whole).finite
     again = runtime.step(replace(drive[0], clock_jumped=False))
     assert again.finite

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from liquidspike_ros.control import policy_runtime
-from liquidspike_ros.control.eager_step import leaves
 from liquidspike_ros.control.policy_runtime import PolicyRuntime
 from liquidspike_ros.control.rehearsal import rehearsal
 from liquidspike_ros.control.static_step import StaticStep
 from liquidspike_ros.control.tensors import robot_model_config
+from liquidspike_ros.core.state import leaves
 from liquidspike_ros.core.tick import native
 from liquidspike_ros.robot import RobotSpec
 
@@ -78,7 +78,7 @@ def test_another_way_that_proves_itself_runs_and_does_all_that_eager_does(
         assert np.allclose(ours.action, theirs.action, atol=1e-6)
         assert ours.finite
     with torch.inference_mode():
-        next(leaves(runtime._stepper.state)).fill_(float('inf'))
+        leaves(runtime._stepper.state)[0].fill_(float('inf'))
     assert not runtime.step(obs).finite
     eager.reset()
     assert np.allclose(runtime.step(obs).action, eager.step(obs).action, atol=1e-6)

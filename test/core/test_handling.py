@@ -12,6 +12,7 @@ from torch import nn, Tensor
 from liquidspike_ros.core.liquid import BACKBONES
 from liquidspike_ros.core.multimodal_applications import RobotMultiSensorModel
 from liquidspike_ros.core.multimodal_fusion import FusionStrategy, MultiModalFusionNetwork
+from liquidspike_ros.core.state import leaves
 
 STRATEGIES = [strategy.value for strategy in FusionStrategy]
 Named = dict[str, Tensor]
@@ -32,13 +33,6 @@ def senses(*leading: int) -> Named:
         'camera': torch.rand(*leading, 3, 32, 32), 'sensors': torch.randn(*leading, 4),
         'lidar': torch.rand(*leading, 2, 16), 'audio': torch.randn(*leading, 2, 1600) * 0.1,
     }
-
-
-def leaves(state: object) -> list[Tensor]:
-    if isinstance(state, Tensor):
-        return [state]
-    assert isinstance(state, dict)
-    return [leaf for value in state.values() for leaf in leaves(value)]
 
 
 @pytest.mark.parametrize('strategy', STRATEGIES)

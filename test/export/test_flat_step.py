@@ -8,7 +8,8 @@ import torch
 from liquidspike_ros.core.liquid import BACKBONES
 from liquidspike_ros.core.multimodal_applications import AudioVideoModel
 from liquidspike_ros.core.multimodal_fusion import FusionStrategy
-from liquidspike_ros.export.flat_step import ExportError, FlatStep, nest_state
+from liquidspike_ros.core.state import nest_state
+from liquidspike_ros.export.flat_step import ExportError, FlatStep
 from liquidspike_ros.export.sequences import random_ticks
 
 STRATEGIES = [strategy.value for strategy in FusionStrategy]

@@ -17,7 +17,7 @@ from ..frozen_parts import PartlyFrozen
 from ..judgement import elementary, why_call
 from ..liquid import timespans_like
 from ..sizes import is_number, require_size
-from ..state import check_state, State
+from ..state import check_state, map_state, State
 from ..tick import native
 from ..tick.native.plain_memory import is_watched
 from ..tick.native_tick import native_tick, NativeEarlyTick, NativeTick, TickInput
@@ -331,15 +331,8 @@ class MultiModalFusionNetwork(PartlyFrozen):
         """A state at rest (zeros), on the device and in the dtype of the weights by default."""
         like = self.modality_logits
         device, dtype = device or like.device, dtype or like.dtype
-
-        def zeros(sizes: dict[str, Any]) -> State:
-            return {
-                name: zeros(size) if isinstance(size, dict)
-                else torch.zeros(batch_size, size, device=device, dtype=dtype)
-                for name, size in sizes.items()
-            }
-
-        return zeros(self.state_sizes)
+        return map_state(lambda size: torch.zeros(batch_size, size, device=device, dtype=dtype),
+                         self.state_sizes)
 
     def _features(self, name: str, rows: Tensor, present: Tensor | None) -> Tensor:
         """Features ``[R, input_dim]`` of a modality, in the precision of the weights."""

@@ -11,20 +11,15 @@ import pytest
 import torch
 
 from liquidspike_ros.core.multimodal_fusion import detach_state, FusionStrategy, reset_state
+from liquidspike_ros.core.state import entries
 
 STRATEGIES = [strategy.value for strategy in FusionStrategy]
 FIXTURES_ARE_PURE = [HealthCheck.function_scoped_fixture]
 SUBSETS = [subset for subset in product((True, False), repeat=4) if any(subset)]
 
 
-def leaves(state: dict, prefix: str = '') -> dict[str, torch.Tensor]:
-    flat = {}
-    for key, value in state.items():
-        if isinstance(value, dict):
-            flat |= leaves(value, f'{prefix}{key}.')
-        else:
-            flat[prefix + key] = value
-    return flat
+def leaves(state: dict) -> dict[str, torch.Tensor]:
+    return dict(entries(state))
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=FIXTURES_ARE_PURE)
