@@ -23,7 +23,7 @@ from torch import nn, Tensor
 from ..derived_weights import DerivedWeights
 from ..judgement import BACKENDS, elementary, why_call
 from ..products import affine
-from .cfc_sequence import cfc_sequence
+from .cfc_sequence import cfc_sequence, interpolate
 from .timespans import checked_state, timespans_like
 
 MODES = ('default', 'pure', 'no_gate')
@@ -209,13 +209,7 @@ class CfC(nn.Module):
         if self.mode == 'pure':
             decay = torch.exp(-span * (self.w_tau.abs() + heads.abs()))
             return self.A - self.A * decay * heads
-        ends, times = heads.split(2 * self.units, dim=1)
-        start, end = torch.tanh(ends).chunk(2, dim=1)
-        time_a, time_b = times.chunk(2, dim=1)
-        gate = torch.sigmoid(torch.addcmul(time_b, time_a, span))
-        if self.mode == 'no_gate':
-            return torch.addcmul(start, end, gate)
-        return torch.lerp(start, end, gate)
+        return interpolate(heads, span, self.mode == 'default')
 
     def upstream_weights(self) -> dict[str, Tensor]:
         """The parameters under the names of ``ncps.torch.CfCCell``; gradients flow through."""

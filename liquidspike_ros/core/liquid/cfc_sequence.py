@@ -74,6 +74,15 @@ def solve(
     return torch.addcmul(start, end, gate, out=out)
 
 
+def interpolate(values: Tensor, span: Tensor, gated: bool) -> Tensor:
+    """What ``solve`` gives, by operators that autograd sees; ``values [..., 4 H]`` stay."""
+    ends, times = values.chunk(2, -1)
+    start, end = torch.tanh(ends).chunk(2, -1)
+    time_a, time_b = times.chunk(2, -1)
+    gate = torch.sigmoid(torch.addcmul(time_b, time_a, span))
+    return torch.lerp(start, end, gate) if gated else torch.addcmul(start, end, gate)
+
+
 class _CfCSequence(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -123,10 +132,7 @@ def _plain_walk(
     hidden = []
     for step, span in zip(drive.unbind(0), spans.unbind(0), strict=True):
         z = torch.tanh(torch.baddbmm(step, hx, recurrent.mT))
-        start, end, time_a, time_b = torch.baddbmm(bias, z, heads.mT).chunk(4, -1)
-        gate = torch.sigmoid(torch.addcmul(time_b, time_a, span))
-        start, end = torch.tanh(start), torch.tanh(end)
-        hx = torch.lerp(start, end, gate) if gated else torch.addcmul(start, end, gate)
+        hx = interpolate(torch.baddbmm(bias, z, heads.mT), span, gated)
         hidden.append(hx)
     return torch.stack(hidden)
 
