@@ -2,7 +2,7 @@
 
 From the ground up, and nothing looks upward:
 
-- ``state`` (the nested memory of a network), ``judgement`` (whether weights may be read or layers
+- ``state`` (the nested memory of a network), ``dispatch`` (whether weights may be read or layers
   have to be called), ``derived_weights`` (what is made of parameters), ``computed_buffers``,
   ``double_backward``, ``products``, ``sizes``, ``frozen_parts``, ``blueprint`` and
   ``weights_file``;

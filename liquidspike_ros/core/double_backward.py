@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .judgement import transformed
+from .dispatch import transformed
 
 
 def differentiated_again(*grads: Tensor) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn, Tensor
 
-from .judgement import elementary, why_call
+from .dispatch import elementary, why_call
 
 FEW_ROWS = 4
 

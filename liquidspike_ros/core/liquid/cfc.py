@@ -21,7 +21,7 @@ import torch
 from torch import nn, Tensor
 
 from ..derived_weights import DerivedWeights
-from ..judgement import BACKENDS, elementary, why_call
+from ..dispatch import BACKENDS, elementary, why_call
 from ..products import affine
 from .cfc_sequence import cfc_sequence, interpolate
 from .timespans import checked_state, timespans_like

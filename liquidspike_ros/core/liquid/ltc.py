@@ -29,7 +29,7 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
-from ..judgement import BACKENDS
+from ..dispatch import BACKENDS
 from ..sizes import LARGEST_LTC, require_size
 from .timespans import checked_state, timespans_like
 

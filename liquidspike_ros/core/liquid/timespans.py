@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...untrusted.text import brief
-from ..judgement import elementary
+from ..dispatch import elementary
 from ..sizes import is_number
 
 

@@ -23,7 +23,7 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 from ...untrusted.text import brief
-from ..judgement import BACKENDS
+from ..dispatch import BACKENDS
 from ..sizes import LARGEST_NCP
 from .cfc import CfC
 from .ltc import built_wiring

@@ -10,7 +10,7 @@ import torch
 from torch import nn, Tensor
 
 from ..derived_weights import DerivedWeights
-from ..judgement import why_call
+from ..dispatch import why_call
 from ..state import State
 from ..tick.weights import EarlyWeights
 from .batch import Fused, FusionInput, FusionSizes

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn, Tensor
 
 from ..derived_weights import DerivedWeights
-from ..judgement import why_call
+from ..dispatch import why_call
 from ..liquid import CfC
 from ..state import State
 from ..tick.weights import TickWeights

@@ -9,7 +9,7 @@ import torch
 from torch import nn, Tensor
 
 from ..derived_weights import stack_weights
-from ..judgement import why_call
+from ..dispatch import why_call
 from ..products import affine
 from ..state import State
 from ..tick.weights import TickWeights

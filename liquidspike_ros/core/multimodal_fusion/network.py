@@ -13,8 +13,8 @@ from torch import nn, Tensor
 from ...untrusted.text import brief
 from ..computed_buffers import register_constant
 from ..derived_weights import DerivedWeights
+from ..dispatch import elementary, why_call
 from ..frozen_parts import PartlyFrozen
-from ..judgement import elementary, why_call
 from ..liquid import timespans_like
 from ..sizes import is_number, require_size
 from ..state import check_state, map_state, State

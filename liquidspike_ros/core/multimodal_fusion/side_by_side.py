@@ -15,7 +15,7 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 from ..derived_weights import DerivedWeights, stack_weights, Weights
-from ..judgement import why_call
+from ..dispatch import why_call
 from ..liquid import CfC
 from ..liquid.cfc_sequence import cfc_sequence
 from ..products import affine

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
-from ..judgement import BACKENDS, elementary, transformed
+from ..dispatch import BACKENDS, elementary, transformed
 from .lif import leaky_sequence, plain_sequence, RESETS
 from .surrogates import functional_spike, spike_gradient
 

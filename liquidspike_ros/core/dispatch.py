@@ -1,8 +1,8 @@
-"""What decides the way: whether weights may be read, or the layers have to be called.
+"""What decides the way: whether weights may be read directly, or the layers have to be called.
 
 Encoders of equal size run side by side on stacked weights, and single ticks of a deployed copy in
-C. Both read the weights of layers and call none of them, so both are only for layers of which
-nobody could tell: of exactly the types that are built here, without hooks, parametrisations or
+C. Both read the weights of layers without calling them. That is allowed only where nobody can
+tell: for layers of exactly the types that are built here, without hooks, parametrisations or
 adapters. Everything else calls its layers, one after the other.
 """
 
