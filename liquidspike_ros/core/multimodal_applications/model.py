@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from numbers import Integral, Real
 import types
-from typing import Any, TypeVar
+from typing import Any, Literal, overload, TypeVar
 
 import torch
 from torch import nn, Tensor
@@ -23,7 +23,7 @@ from ..multimodal_fusion import (
     State,
 )
 from ..multimodal_fusion.config import parse_enum
-from ..multimodal_fusion.network import NOMINAL_DT
+from ..multimodal_fusion.network import Inputs, NOMINAL_DT
 from ..sizes import LARGEST, LARGEST_SIDE, require_size
 
 # Constructor arguments that go to every modality as they are.
@@ -84,13 +84,27 @@ class FusionModel(PartlyFrozen):
         """Names of the inputs, in the order of every ``M``."""
         return self.network.modalities
 
+    @overload
     def step(
-        self,
-        inputs: Mapping[str, Tensor | None],
-        state: State | None = None,
-        dt: Tensor | float = NOMINAL_DT,
-        present: Tensor | None = None,
-        return_info: bool = False,
+        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
+        present: Tensor | None = ..., return_info: Literal[False] = ...,
+    ) -> tuple[Tensor, State]: ...
+
+    @overload
+    def step(
+        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
+        present: Tensor | None = ..., *, return_info: Literal[True],
+    ) -> tuple[Tensor, State, FusionInfo]: ...
+
+    @overload
+    def step(
+        self, inputs: Inputs, state: State | None, dt: Tensor | float, present: Tensor | None,
+        return_info: bool,
+    ) -> Any: ...
+
+    def step(
+        self, inputs: Inputs, state: State | None = None, dt: Tensor | float = NOMINAL_DT,
+        present: Tensor | None = None, return_info: bool = False,
     ) -> Any:
         """One tick; see ``MultiModalFusionNetwork.step``.
 
@@ -100,13 +114,27 @@ class FusionModel(PartlyFrozen):
         self._check(inputs, 1)
         return self.network.step(inputs, state, dt, present, return_info)
 
+    @overload
     def unroll(
-        self,
-        inputs: Mapping[str, Tensor | None],
-        state: State | None = None,
-        dt: Tensor | float = NOMINAL_DT,
-        present: Tensor | None = None,
-        return_info: bool = False,
+        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
+        present: Tensor | None = ..., return_info: Literal[False] = ...,
+    ) -> tuple[Tensor, State]: ...
+
+    @overload
+    def unroll(
+        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
+        present: Tensor | None = ..., *, return_info: Literal[True],
+    ) -> tuple[Tensor, State, FusionInfo]: ...
+
+    @overload
+    def unroll(
+        self, inputs: Inputs, state: State | None, dt: Tensor | float, present: Tensor | None,
+        return_info: bool,
+    ) -> Any: ...
+
+    def unroll(
+        self, inputs: Inputs, state: State | None = None, dt: Tensor | float = NOMINAL_DT,
+        present: Tensor | None = None, return_info: bool = False,
     ) -> Any:
         """A sequence of ticks; see ``MultiModalFusionNetwork.unroll``.
 

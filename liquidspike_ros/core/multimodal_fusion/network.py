@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 import math
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from torch import nn, Tensor
@@ -32,6 +32,7 @@ from .side_by_side import why_alone
 from .strategies import STRATEGIES
 
 NOMINAL_DT = 1.0 / 15.0
+Inputs = Mapping[str, Tensor | None]  # by modality; leave out, or give None, what is not there
 
 
 class MultiModalFusionNetwork(PartlyFrozen):
@@ -133,13 +134,27 @@ class MultiModalFusionNetwork(PartlyFrozen):
             present=info.present,
         )
 
+    @overload
     def step(
-        self,
-        inputs: Mapping[str, Tensor | None],
-        state: State | None = None,
-        dt: Tensor | float = NOMINAL_DT,
-        present: Tensor | None = None,
-        return_info: bool = False,
+        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
+        present: Tensor | None = ..., return_info: Literal[False] = ...,
+    ) -> tuple[Tensor, State]: ...
+
+    @overload
+    def step(
+        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
+        present: Tensor | None = ..., *, return_info: Literal[True],
+    ) -> tuple[Tensor, State, FusionInfo]: ...
+
+    @overload
+    def step(
+        self, inputs: Inputs, state: State | None, dt: Tensor | float, present: Tensor | None,
+        return_info: bool,
+    ) -> Any: ...
+
+    def step(
+        self, inputs: Inputs, state: State | None = None, dt: Tensor | float = NOMINAL_DT,
+        present: Tensor | None = None, return_info: bool = False,
     ) -> Any:
         """One control tick.
 
@@ -266,13 +281,27 @@ class MultiModalFusionNetwork(PartlyFrozen):
                                  strict=True)),
             present=torch.ones(shape, dtype=torch.bool) if here is None else here)
 
+    @overload
     def unroll(
-        self,
-        inputs: Mapping[str, Tensor | None],
-        state: State | None = None,
-        dt: Tensor | float = NOMINAL_DT,
-        present: Tensor | None = None,
-        return_info: bool = False,
+        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
+        present: Tensor | None = ..., return_info: Literal[False] = ...,
+    ) -> tuple[Tensor, State]: ...
+
+    @overload
+    def unroll(
+        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
+        present: Tensor | None = ..., *, return_info: Literal[True],
+    ) -> tuple[Tensor, State, FusionInfo]: ...
+
+    @overload
+    def unroll(
+        self, inputs: Inputs, state: State | None, dt: Tensor | float, present: Tensor | None,
+        return_info: bool,
+    ) -> Any: ...
+
+    def unroll(
+        self, inputs: Inputs, state: State | None = None, dt: Tensor | float = NOMINAL_DT,
+        present: Tensor | None = None, return_info: bool = False,
     ) -> Any:
         """A sequence of ticks, as many ``step`` calls would walk through it.
 
