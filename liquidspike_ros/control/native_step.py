@@ -99,8 +99,8 @@ class NativeStep:
         if self._at_rest:
             self._block.fill(0.0)
         values = [self._value(name, obs.values[name]) for name in self._names]
-        here = [obs.present[name] for name in self._names]
-        present = None if all(here) else np.array(here, np.uint8)
+        flags = [obs.present[name] for name in self._names]
+        present = None if all(flags) else np.array(flags, np.uint8)
         row = np.empty(self._w.actions + 1, np.float32)
         if self._run(ctypes.byref(self._w), self._given(*(value.ctypes.data for value in values)),
                      None if present is None else present.ctypes.data, obs.dt,

@@ -27,23 +27,24 @@ class RateLimiter:
 
     def drive(self, current: Array, target: Array, elapsed: float) -> Array:
         """The command ``[A]`` after ``elapsed`` seconds on the way to ``target``."""
-        here, there = current - self._rest, target - self._rest
-        crosses = here * there < 0
+        offset, goal = current - self._rest, target - self._rest
+        crosses = offset * goal < 0
         # Braking down to the target's distance, or to standstill where it lies on the other side.
-        floor = np.where(crosses, 0.0, np.minimum(np.abs(here), np.abs(there)))
-        braked = np.maximum(np.abs(here) - self._decelerate * elapsed, floor)
-        left = np.maximum(elapsed - (np.abs(here) - floor) / self._decelerate, 0.0)
-        moved = np.where(crosses & (left == 0), np.copysign(braked, here), np.copysign(
-            np.minimum(braked + self._accelerate * left, np.abs(there)), there))
-        slowing = ~crosses & (np.abs(there) <= np.abs(here))
-        return self._rest + np.where(slowing, np.copysign(braked, here), moved)
+        floor = np.where(crosses, 0.0, np.minimum(np.abs(offset), np.abs(goal)))
+        braked = np.maximum(np.abs(offset) - self._decelerate * elapsed, floor)
+        left = np.maximum(elapsed - (np.abs(offset) - floor) / self._decelerate, 0.0)
+        moved = np.where(crosses & (left == 0), np.copysign(braked, offset), np.copysign(
+            np.minimum(braked + self._accelerate * left, np.abs(goal)), goal))
+        slowing = ~crosses & (np.abs(goal) <= np.abs(offset))
+        return self._rest + np.where(slowing, np.copysign(braked, offset), moved)
 
     def stop(self, current: Array, elapsed: float) -> Array:
         """The command ``[A]`` after ``elapsed`` seconds of a STOP."""
         if self._holds:
             return current
-        here = current - self._rest
-        return self._rest + np.copysign(np.maximum(np.abs(here) - self._stop * elapsed, 0.0), here)
+        offset = current - self._rest
+        left = np.maximum(np.abs(offset) - self._stop * elapsed, 0.0)
+        return self._rest + np.copysign(left, offset)
 
     def time_to_stop(self, current: Array) -> float:
         """How long a STOP from ``current`` takes, s."""

@@ -58,8 +58,8 @@ def rehearsal(robot: RobotSpec, ticks: int = TICKS, seed: int = 0) -> list[Obser
         present = {name: index not in lost for index, name in enumerate(values)}
         result.append(Observation(
             stamp=tick, dt=float(robot.period * random.uniform(0.5, 3.0)), values=values,
-            present=present, age={name: 0.0 if here else math.inf
-                                  for name, here in present.items()},
+            present=present, age={name: 0.0 if alive else math.inf
+                                  for name, alive in present.items()},
             clock_jumped=tick == ticks // 2))
     return result
 

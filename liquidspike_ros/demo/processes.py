@@ -86,7 +86,7 @@ class Children:
         """Make sure that all still run.
 
         Raises:
-            DemoError: One has ended; says which, how and with what last words.
+            DemoError: One has ended; says which, how and its last line of output.
         """
         for child in self._children:
             code = child.process.poll()

@@ -48,7 +48,7 @@ def _tick(report: dict[str, Any], sent: int) -> PolicyTick:
         attention=None if attention is None else np.nan_to_num(np.array(attention, np.float32)),
         spikes={SENSOR_OF.get(name, name): np.nan_to_num(np.array(rates, np.float32))
                 for name, rates in report['spikes'].items()},
-        present={str(name): bool(there) for name, there in report['present'].items()},
+        present={str(name): bool(given) for name, given in report['present'].items()},
         gate=str(report['state']), sent=sent,
         camera=0 if age is None else int(report['stamp']) - round(float(age) * 1e9))
 

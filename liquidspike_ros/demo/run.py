@@ -97,19 +97,19 @@ def _start_nodes(children: Children, options: DemoOptions) -> list[Child]:
 def _arm(children: Children, observer: Observer) -> None:
     """Wait until the sensors flow, then arm; a policy that is not ready yet is asked again."""
     deadline = time.monotonic() + START_TIMEOUT
-    recording, said = observer.recording, 'nothing was published'
+    recording, reason = observer.recording, 'nothing was published'
     while time.monotonic() < deadline:
         children.check()
         observer.check()
         if len(recording.images) and len(recording.sounds) and recording.status:
             try:
-                done, said = observer.arm(timeout=1.0)
+                done, reason = observer.arm(timeout=1.0)
             except DemoError as error:  # no such service yet: see whether the nodes still run
-                done, said = False, str(error)
+                done, reason = False, str(error)
             if done:
                 return
         time.sleep(0.2)
-    raise DemoError(f'not ready after {START_TIMEOUT:g} s: {said}')
+    raise DemoError(f'not ready after {START_TIMEOUT:g} s: {reason}')
 
 
 def _watch(children: Children, observer: Observer, nodes: list[Child], limit: float) -> None:

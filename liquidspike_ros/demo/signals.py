@@ -131,9 +131,9 @@ class AttentionPanel(Panel):
 
     def _labels(self, inside: Picture, names: list[str], tick: PolicyTick, cell: int) -> None:
         for k, name in enumerate(names):
-            there = tick.present.get(name, True)
-            colour = MODALITY.get(name, BLUE) if there else FAINT
-            text(inside, name, (LABEL_WIDTH - 6, 24 + (k + 0.5) * cell), 12, colour, bold=there,
+            present = tick.present.get(name, True)
+            colour = MODALITY.get(name, BLUE) if present else FAINT
+            text(inside, name, (LABEL_WIDTH - 6, 24 + (k + 0.5) * cell), 12, colour, bold=present,
                  align=1.0)
             text(inside, name[:3], (LABEL_WIDTH + (k + 0.5) * cell, 12), 11, colour, align=0.5)
 

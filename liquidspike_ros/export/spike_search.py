@@ -107,9 +107,9 @@ def _relaxed(asked: _Question, values: Tensor) -> Tensor:
     damping = 1e-2
     for _ in range(STEPS):
         step = torch.linalg.solve(slopes.t() @ slopes + damping * unit, slopes.t() @ off)
-        there, slopes_there = look(values - step)
-        if float(there.square().sum()) < float(off.square().sum()):
-            values, off, slopes, damping = values - step, there, slopes_there, damping / 10
+        moved, slopes_moved = look(values - step)
+        if float(moved.square().sum()) < float(off.square().sum()):
+            values, off, slopes, damping = values - step, moved, slopes_moved, damping / 10
         else:
             damping *= 4
         if float(off.abs().max()) < SOLVED:

@@ -14,7 +14,7 @@ _ESCAPES = re.compile(r'\x1b\[[0-9;]*m')
 
 
 class NodeFailed(RuntimeError):
-    """A node ended with an error; the text is its name, its exit code and its last words."""
+    """A node ended with an error; the text is its name, exit code and last line of output."""
 
 
 class Watch:

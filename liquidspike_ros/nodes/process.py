@@ -55,7 +55,7 @@ def run_node(name: str, make: Callable[[Context, StopRequest], Any],
 
     Args:
         name: Shown before errors.
-        make: Makes the node; it has ``close()`` for last words.
+        make: Makes the node; it has ``close()`` to stop and release everything.
         args: Command line; ``sys.argv`` if none.
         executor: Kind of executor for the node made.
     """
@@ -125,10 +125,10 @@ def one_line(error: BaseException) -> str:
     Errors that this package, ROS or the operating system word for their user stand as they are;
     any other is a fault of the program and also says its class and the place that raised it.
     """
-    said = str(error).strip().removesuffix('^')  # rclpy points at the letter it means
+    line = str(error).strip().removesuffix('^')  # rclpy points at the letter it means
     worded = isinstance(error, (StartError, ValueError, RuntimeError, OSError))
     if not worded and not type(error).__module__.startswith('rclpy'):
         places = traceback.extract_tb(error.__traceback__)
         where = f' ({Path(places[-1].filename).name}:{places[-1].lineno})' if places else ''
-        said = f'{type(error).__name__}: {said}{where}'
-    return text.one_line(said, LONGEST) or type(error).__name__
+        line = f'{type(error).__name__}: {line}{where}'
+    return text.one_line(line, LONGEST) or type(error).__name__

@@ -138,13 +138,13 @@ class Storage:
 
     def _choose_files(self) -> list[Path]:
         """The storage files that count, with what ``metadata.yaml`` says held against them."""
-        there = storage_files(self.path)
+        found = storage_files(self.path)
         if not self._metadata.files:
-            return there
+            return found
         listed = [self.path / name for name in self._metadata.files]
         missing = [path for path in listed if not path.is_file()]
         names = {bare_name(path) for path in listed if path not in missing}
-        others = [path for path in there if path not in listed and bare_name(path) not in names]
+        others = [path for path in found if path not in listed and bare_name(path) not in names]
         if not missing:
             self.problems += [f'{one_line(path.name, 100)} is not named in {NAME}: left out'
                                    for path in others]
@@ -157,7 +157,7 @@ class Storage:
                                           f'{one_line(stand_in.name, 100)} is read in its place')
             else:
                 self.problems.append(f'{one_line(path.name, 100)} is missing')
-        return there
+        return found
 
     def _open_file(self, path: Path) -> StorageFile | None:
         try:

@@ -341,9 +341,9 @@ def train(paths: Sequence[str | Path], output: str | Path, robot: RobotSpec, con
         # A wrong setting shows before an hour of reading.
         device_works(config.device)
         ActionLoss(config.loss, robot.command.names)
-        augment, said = where_allowed(config.augment, robot)
-        if said:
-            console.say(said)
+        augment, remark = where_allowed(config.augment, robot)
+        if remark:
+            console.say(remark)
             config = dataclasses.replace(config, augment=augment)  # as the checkpoint will say
         model = build_model(robot, config, source)
         began = time.monotonic()

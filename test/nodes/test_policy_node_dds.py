@@ -40,7 +40,7 @@ def test_a_managed_life(robot: FakeRobot, node: Any, start_policy: Any) -> None:
     wait_for(lambda: any(not command.is_zero for command in robot.commands), 'commands')
 
     assert arm(node, False).success
-    wait_for(lambda: robot.commands[-1].is_zero, 'a stand')
+    wait_for(lambda: robot.commands[-1].is_zero, 'a stop')
     time.sleep(1.0)  # zeros go on for 200 ms
     count = len(robot.commands)
     time.sleep(0.5)
@@ -51,7 +51,7 @@ def test_a_managed_life(robot: FakeRobot, node: Any, start_policy: Any) -> None:
     began = time.monotonic()
     assert transition(node, Transition.TRANSITION_DEACTIVATE)
     assert state(node) == 'inactive'
-    wait_for(lambda: robot.commands[-1].is_zero, 'a stand')
+    wait_for(lambda: robot.commands[-1].is_zero, 'a stop')
     time.sleep(0.3)
     zeros = [command.time for command in robot.since(began) if command.is_zero]
     assert robot.commands[-1].is_zero

@@ -151,10 +151,10 @@ class TextPreprocessor(nn.Module):
             ValueError: Another shape or type, or an id outside the vocabulary.
         """
         self.tokens.check(tokens)
-        there = self.tokens.mask(tokens)
-        places = (there.cumsum(1) - 1).clamp(min=0)  # the first word is the first, padded or not
+        valid = self.tokens.mask(tokens)
+        places = (valid.cumsum(1) - 1).clamp(min=0)  # the first word is the first, padded or not
         x = self.tokens(tokens, places)  # [B, S, E]
-        mask = there.unsqueeze(-1)  # [B, S, 1]
+        mask = valid.unsqueeze(-1)  # [B, S, 1]
         for convolution in self.convolutions:
             # Zeros in the place of padding are what stands beyond the end of the text as well.
             near = convolution((x * mask).transpose(1, 2)).transpose(1, 2)

@@ -196,8 +196,8 @@ class VisionLanguageModel(FusionModel):
         present = None
         if tokens is not None:
             inputs['tokens'] = self.words(tokens, self._places(start, places))
-            here = self.words.mask(tokens)
-            present = torch.stack([torch.full_like(here, seen is not None), here], -1)
+            is_word = self.words.mask(tokens)
+            present = torch.stack([torch.full_like(is_word, seen is not None), is_word], -1)
         if seen is not None:
             inputs['images'] = seen.unsqueeze(1).expand(-1, places, -1)
         fused, after, info = self.network.unroll(

@@ -144,16 +144,16 @@ class TemporalAligner(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         newest = torch.searchsorted(times, clock + TOLERANCE, right=True) - 1  # [B, T], −1: none
         before = newest.clamp_min(0)
-        there = newest >= 0
+        valid = newest >= 0
         age = clock - times.gather(1, before)
         if self.max_age is not None:
-            there = there & (age <= self.max_age + TOLERANCE)
+            valid = valid & (age <= self.max_age + TOLERANCE)
         rows = torch.arange(len(stream), device=stream.device).unsqueeze(1)
         held = stream[rows, before]  # [B, T, …]
         if method == 'hold':
-            return held, there
+            return held, valid
         after = (before + 1).clamp_max(stream.shape[1] - 1)
         gap = times.gather(1, after) - times.gather(1, before)
         share = torch.where(gap > 0, age / gap.clamp_min(TOLERANCE), 0.0).clamp(0, 1)
         share = share.to(stream.dtype).view(*share.shape, *[1] * (stream.dim() - 2))
-        return torch.lerp(held, stream[rows, after], share), there
+        return torch.lerp(held, stream[rows, after], share), valid

@@ -82,13 +82,13 @@ class UnimodalHeads(nn.Module):
         total = info.present.new_zeros((), dtype=torch.float32)
         count = total
         for name, output in self(info).items():
-            here = info.present[..., info.modalities.index(name)]
+            mask = info.present[..., info.modalities.index(name)]
             losses = criterion(output, target)
-            if losses.shape[:here.dim()] != here.shape:
+            if losses.shape[:mask.dim()] != mask.shape:
                 raise ValueError(f'criterion: got a loss of shape {tuple(losses.shape)}, '
-                                 f"expected {tuple(here.shape)} first: reduction='none'")
-            losses = losses.reshape(*here.shape, -1).mean(-1)
+                                 f"expected {tuple(mask.shape)} first: reduction='none'")
+            losses = losses.reshape(*mask.shape, -1).mean(-1)
             # Replaced, not multiplied by zero: a loss where nothing was may be infinite.
-            total = total + torch.where(here, losses, 0.0).sum()
-            count = count + here.sum()
+            total = total + torch.where(mask, losses, 0.0).sum()
+            count = count + mask.sum()
         return total / count.clamp_min(1)

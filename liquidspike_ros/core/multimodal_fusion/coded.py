@@ -53,8 +53,8 @@ def encode_alone(
             spikes, held = spikes.unflatten(1, (-1, steps)).cumsum(2).flatten(1, 2), 1
         else:
             spikes, held = coding.rate(torch.sigmoid(features), steps), 1
-        here = present.repeat_interleave(steps // held, 1).unsqueeze(-1)
-        currents = torch.sigmoid(torch.where(here, encoder.current(spikes), encoder.absent))
+        mask = present.repeat_interleave(steps // held, 1).unsqueeze(-1)
+        currents = torch.sigmoid(torch.where(mask, encoder.current(spikes), encoder.absent))
     else:
         currents = encoder.currents(features, present)
     fired, membrane = encoder.population(currents, state['membrane'], held)

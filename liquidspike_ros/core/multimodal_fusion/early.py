@@ -76,8 +76,8 @@ class EarlyFusion(nn.Module):
             if features is not None and batch.complete:
                 token = adapter(features) * shares[..., index, None]
             elif features is not None:
-                here = batch.present[..., index, None]
-                token = torch.where(here, adapter(features) * shares[..., index, None], token)
+                mask = batch.present[..., index, None]
+                token = torch.where(mask, adapter(features) * shares[..., index, None], token)
             adapted[name] = token
         everything = torch.cat(list(adapted.values()), -1)
         encoded = encode(

@@ -181,8 +181,8 @@ class MultiModalFusionNetwork(PartlyFrozen):
                  for name, value in given_inputs(inputs, self.modalities, 1).items()}
         if present is not None and not isinstance(present, Tensor):
             raise ValueError(f'present: got {type(present).__name__}, expected a torch.Tensor')
-        here = None if present is None else present.unsqueeze(1)
-        output, after, info = self.unroll(given, state, dt, here, return_info=True)
+        mask = None if present is None else present.unsqueeze(1)
+        output, after, info = self.unroll(given, state, dt, mask, return_info=True)
         if return_info:
             return output[:, 0], after, info.tick(0)
         return output[:, 0], after
@@ -251,19 +251,19 @@ class MultiModalFusionNetwork(PartlyFrozen):
         given = given_inputs(inputs, self.modalities, 1)
         if len(next(iter(given.values()))) != 1:
             return None
-        here = self._tick_presence(given, present)
+        mask = self._tick_presence(given, present)
         features: dict[str, Tensor | None] = dict.fromkeys(self.modalities)
         for name, value in given.items():
-            row = None if here is None else here[:, self.modalities.index(name)]
+            row = None if mask is None else mask[:, self.modalities.index(name)]
             features[name] = self._features(name, value, row)
         if state is None:
             state = self.init_state(1)
         else:
             check_state(state, tick.nested_sizes, 1)
-        weights = None if here is None else self._weights(here)
+        weights = None if mask is None else self._weights(mask)
         ticked = tick(TickInput(
             features=features, shares=None if weights is None else weights.t().unsqueeze(-1),
-            present=None if here is None else here.t().unsqueeze(-1),
+            present=None if mask is None else mask.t().unsqueeze(-1),
             dt=dt if isinstance(dt, float) and 0.0 <= dt < math.inf else
             timespans_like(dt, 1, 1, self.modality_logits)[:, 0]), state, return_info)
         if ticked is None:
@@ -279,7 +279,7 @@ class MultiModalFusionNetwork(PartlyFrozen):
             attention=ticked.attention, weights=weights,
             spike_rates=dict(zip(ticked.state.get('encoders', ticked.state), ticked.rates,
                                  strict=True)),
-            present=torch.ones(shape, dtype=torch.bool) if here is None else here)
+            present=torch.ones(shape, dtype=torch.bool) if mask is None else mask)
 
     @overload
     def unroll(
@@ -320,22 +320,22 @@ class MultiModalFusionNetwork(PartlyFrozen):
         """
         given = given_inputs(inputs, self.modalities, 2)
         batch, ticks = next(iter(given.values())).shape[:2]
-        there, complete = self._presence(given, present, (batch, ticks))
+        mask, complete = self._presence(given, present, (batch, ticks))
         preprocessed: dict[str, Tensor | None] = {
             name: None if name in given or not torch.is_grad_enabled() else
             self._left_out(name, batch, ticks) for name in self.modalities}
         for name, value in given.items():
-            rows = None if complete else there[..., self.modalities.index(name)].flatten()
+            rows = None if complete else mask[..., self.modalities.index(name)].flatten()
             preprocessed[name] = self._features(name, value.flatten(0, 1), rows
                                                 ).unflatten(0, (batch, ticks))
         if state is None:
             state = self.init_state(batch)
         else:
             check_state(state, self.state_sizes, batch)
-        weights = self._weights(None if complete else there).expand(there.shape)
+        weights = self._weights(None if complete else mask).expand(mask.shape)
         spans = timespans_like(dt, batch, ticks, self.modality_logits)
         fused: Fused = self.fusion(
-            FusionInput(features=preprocessed, present=there, weights=weights, dt=spans,
+            FusionInput(features=preprocessed, present=mask, weights=weights, dt=spans,
                   complete=complete), state
         )
         if not return_info:
@@ -343,7 +343,7 @@ class MultiModalFusionNetwork(PartlyFrozen):
         features = fused.encoded.features if fused.features is None else fused.features
         info = FusionInfo(modalities=self.modalities, features=features,
                           attention=fused.attention, weights=weights,
-                          spike_rates=fused.encoded.spike_rates, present=there)
+                          spike_rates=fused.encoded.spike_rates, present=mask)
         return fused.output, fused.state, info
 
     @property
@@ -392,24 +392,24 @@ class MultiModalFusionNetwork(PartlyFrozen):
         if present is not None and (present.dtype != torch.bool or present.shape != shape):
             raise ValueError(f'present: got {present.dtype} of shape {tuple(present.shape)}, '
                              f'expected torch.bool of shape {shape}')
-        there = torch.ones(shape, dtype=torch.bool, device=device) if present is None else present
+        mask = torch.ones(shape, dtype=torch.bool, device=device) if present is None else present
         if len(given) < len(self.modalities):
-            there = there.clone()
+            mask = mask.clone()
             for index, name in enumerate(self.modalities):
                 if name not in given:
-                    there[..., index] = False
+                    mask[..., index] = False
         if self.training and self.drops_modalities:
-            luck = torch.rand(leading[0], 1, len(self.modalities), device=device)
-            kept = there & (luck >= self.modality_dropout)
-            there = torch.where(kept.any(-1, keepdim=True), kept, there)
-            return there, False
+            draw = torch.rand(leading[0], 1, len(self.modalities), device=device)
+            kept = mask & (draw >= self.modality_dropout)
+            mask = torch.where(kept.any(-1, keepdim=True), kept, mask)
+            return mask, False
         # With gradients the masks stay, so that every weight gets one: zero, where not used.
         if torch.is_grad_enabled() or len(given) < len(self.modalities):
-            return there, False
+            return mask, False
         # To look at a tensor stalls a device and has no meaning in a graph that is being traced.
-        visible = (there.device.type == 'cpu' and not torch.compiler.is_compiling()
+        visible = (mask.device.type == 'cpu' and not torch.compiler.is_compiling()
                    and not elementary())
-        return there, present is None or (visible and bool(there.all()))
+        return mask, present is None or (visible and bool(mask.all()))
 
     def _tick_presence(
         self, given: Mapping[str, Tensor], present: Tensor | None
@@ -417,16 +417,16 @@ class MultiModalFusionNetwork(PartlyFrozen):
         """What is there ``[1, M]``; None if everything is, the usual case."""
         if present is None and len(given) == len(self.modalities):
             return None
-        here, complete = self._presence(given, present, (1,))
-        return None if complete else here
+        mask, complete = self._presence(given, present, (1,))
+        return None if complete else mask
 
-    def _weights(self, there: Tensor | None) -> Tensor:
+    def _weights(self, mask: Tensor | None) -> Tensor:
         """Softmax of the learned logits over the present modalities; zeros if there is none.
 
         Of the shape of ``there``, or ``[M]`` if everything is there (None).
         """
         logits: Tensor = self.modality_logits
-        if there is None:
+        if mask is None:
             return logits.softmax(-1)
-        logits = torch.where(there, logits, torch.finfo(logits.dtype).min)
-        return torch.where(there, logits.softmax(-1), 0.0)
+        logits = torch.where(mask, logits, torch.finfo(logits.dtype).min)
+        return torch.where(mask, logits.softmax(-1), 0.0)

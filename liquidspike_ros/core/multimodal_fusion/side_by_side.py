@@ -121,8 +121,8 @@ def run_group(
     drive = affine(x.view(count, ticks * batch, -1), weights['current'], weights['current_bias']
                    ).unflatten(1, (ticks, batch))
     if present is not None:
-        here = torch.stack([present[name].t() for name in encoders]).unsqueeze(-1)
-        drive = torch.where(here, drive, weights['silent'].unsqueeze(1))
+        mask = torch.stack([present[name].t() for name in encoders]).unsqueeze(-1)
+        drive = torch.where(mask, drive, weights['silent'].unsqueeze(1))
     membrane = torch.stack([states[name]['membrane'] for name in encoders])
     rates, membrane = spike_rates(
         torch.sigmoid(drive).transpose(0, 1), membrane, weights['beta'], weights['threshold'],
