@@ -93,6 +93,7 @@ class PolicyRuntime:
             self._settle()
             if (self.mode, self.precision, self.reason) != ('eager', 'float32', ''):
                 self._step_on_zeros(ticks)  # also after a failure: does eager still work?
+            self.reset()  # whichever way was chosen has just been rehearsed
         self.warm = True
 
     @property

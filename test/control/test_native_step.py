@@ -147,3 +147,13 @@ def test_the_runtime_takes_it_by_itself(make_policy, small_robot):
     runtime.warm_up()
     assert isinstance(runtime._stepper, NativeStep)
     assert (runtime.mode, runtime.reason, runtime.native_reason) == ('eager', '', '')
+
+
+def test_the_rehearsal_leaves_nothing_in_the_state(make_policy, small_robot):
+    runtime = PolicyRuntime(make_policy(), small_robot)
+    runtime.warm_up()
+    assert isinstance(runtime._stepper, NativeStep)
+    obs = rehearsal(small_robot, 3)[0]  # the clock jumps at the second
+    first = runtime.step(obs).action
+    runtime.reset()
+    assert np.array_equal(runtime.step(obs).action, first)
