@@ -3,39 +3,20 @@
 #include <stdlib.h>
 
 #include "fourier.h"
+#include "pictures.h"
 
 static count most(count a, count b) { return a > b ? a : b; }
 
-static void conclude_sense(const Affine *head, const float *x, count threads, float *features)
+void conclude_sense(const Affine *head, const float *x, count threads, float *features)
 {
     apply(head, x, 0, 1, threads, features);
     all_silu(features, head->outputs);
 }
 
-/* Where a picture comes from: floats at these distances, or bytes one after the other. */
-typedef struct {
-    const float *floats;
-    const uint8_t *bytes;
-    count channel_step, row_step, column_step;
-} Source;
-
-/* A row of the picture, normalised, [width, channels]. */
-static void load_row(const Image *w, const Source *from, count row, count width, float *y)
-{
-    const count channels = w->trunk[0].inputs;
-    for (count j = 0; j < width; j++)
-        for (count c = 0; c < channels; c++) {
-            const count place = c * from->channel_step + row * from->row_step
-                                + j * from->column_step;
-            const float value = from->bytes ? from->bytes[place] / 255.0f : from->floats[place];
-            y[j * channels + c] = FMA(value, w->scale[c], w->shift[c]);
-        }
-}
-
-static int see(const Image *w, const Source *from, count height, count width, count threads,
-               float *features)
+static int see(const Image *w, const Picture *picture, count threads, float *features)
 {
     static const count padding[TRUNK + 1] = {2, 1, 1, 0};
+    const count height = picture->height, width = picture->width;
     count heights[TRUNK + 1] = {height}, widths[TRUNK + 1] = {width}, starts[TRUNK + 2] = {0};
     count room = 0;
     for (int k = 0; k <= TRUNK; k++) {
@@ -53,7 +34,7 @@ static int see(const Image *w, const Source *from, count height, count width, co
     float *work = maps + starts[TRUNK + 1];
     const count channels = w->trunk[0].inputs, pitch = width + 2 * padding[0];
     for (count i = 0; i < height; i++)
-        load_row(w, from, i, width, maps + ((i + padding[0]) * pitch + padding[0]) * channels);
+        load_row(picture, i, maps + ((i + padding[0]) * pitch + padding[0]) * channels);
     for (int k = 0; k < TRUNK; k++) {
         const count next = padding[k + 1], wide = widths[k + 1] + 2 * next;
         convolve(w->trunk + k, maps + starts[k], widths[k] + 2 * padding[k], heights[k + 1],
@@ -70,16 +51,17 @@ static int see(const Image *w, const Source *from, count height, count width, co
 EXPORTED(int, image)(const Image *w, const float *x, count height, count width, count channel_step,
                      count row_step, count column_step, count threads, float *features)
 {
-    const Source from = {x, NULL, channel_step, row_step, column_step};
-    return see(w, &from, height, width, threads, features);
+    const Picture picture = {x, NULL, w->scale, w->shift, w->trunk[0].inputs, height, width,
+                             channel_step, row_step, column_step};
+    return see(w, &picture, threads, features);
 }
 
 int image_of_bytes(const Image *w, const uint8_t *x, count height, count width, count threads,
                    float *features)
 {
-    const count channels = w->trunk[0].inputs;
-    const Source from = {NULL, x, 1, width * channels, channels};
-    return see(w, &from, height, width, threads, features);
+    const Picture picture = picture_of_bytes(x, w->trunk[0].inputs, height, width, w->scale,
+                                             w->shift);
+    return see(w, &picture, threads, features);
 }
 
 enum { SIDE = 2 }; /* padding of a window on each side */

@@ -53,4 +53,7 @@ EXPORTED(int, window)(const Window *w, const float *x, count n, count threads, f
 /* x [channels, n]. */
 EXPORTED(int, sound)(const Sound *w, const float *x, count n, count threads, float *features);
 
+/* What each of them ends with: a linear layer and SiLU. */
+void conclude_sense(const Affine *head, const float *x, count threads, float *features);
+
 #endif
