@@ -55,6 +55,14 @@ def test_it_gives_what_the_eager_step_gives(both, small_robot, strategy):
 
 
 @pytest.mark.parametrize('strategy', STRATEGIES)
+def test_it_sees_through_the_efficient_trunk_too(both, small_robot, strategy):
+    gap = compare(*both(fusion_strategy=strategy, camera_architecture='efficient'),
+                  rehearsal(small_robot, 30, seed=3))
+    assert gap.action < 1e-5
+    assert gap.state < 1e-5
+
+
+@pytest.mark.parametrize('strategy', STRATEGIES)
 def test_any_subset_of_the_sensors_may_be_there_even_none(both, small_robot, strategy):
     eager, fast = both(fusion_strategy=strategy)
     obs = rehearsal(small_robot, 1)[0]
@@ -131,7 +139,7 @@ def test_a_bad_dt_is_refused(both, small_robot, dt):
 
 
 @pytest.mark.parametrize('changes', [
-    {'camera_architecture': 'efficient'}, {'backbone': 'ltc'}, {'coding': 'rate'},
+    {'camera_architecture': 'resnet'}, {'backbone': 'ltc'}, {'coding': 'rate'},
     {'backend': 'reference'}], ids=str)
 def test_a_model_of_which_some_has_no_such_code_is_left_to_torch(make_policy, small_robot, changes):
     model = deploy(make_policy(**changes), CPU)

@@ -117,8 +117,9 @@ def test_derived_weights_give_the_same_actions_and_are_made_once(robot, strategy
 
 
 @pytest.mark.skipif(native.kernels() is None, reason=native.reason())
-def test_preprocessors_run_in_c_and_give_the_same(robot):
-    model = robot.build()
+@pytest.mark.parametrize('architecture', ['simple', 'efficient'])
+def test_preprocessors_run_in_c_and_give_the_same(robot, architecture):
+    model = robot.build(camera_architecture=architecture)
     deployed = deploy(model)
     taken = [name for name, module in deployed.named_modules() if isinstance(module, InC)]
     assert [name.rpartition('.')[2] for name in taken] == ['camera', 'sensors', 'lidar', 'audio']

@@ -17,10 +17,10 @@ from torch import nn, Tensor
 from ..tick.native import kernels, structures, takes
 from ..tick.native.plain_memory import is_plain, is_watched, Kept
 from .audio import AudioPreprocessor, FLOOR
+from .in_c_layouts import convolution, head
+from .in_c_pictures import can_see, Fits, picture, Run
 from .sensor import LidarPreprocessor, SensorPreprocessor
-from .vision import SimpleTrunk, VisionPreprocessor
-
-WIDE = 8  # outputs of a convolution that are worked on together, as in convolutions.h
+from .vision import EfficientTrunk, InvertedResidual, SimpleTrunk, VisionPreprocessor
 
 
 class InC(nn.Module):
@@ -69,7 +69,7 @@ def in_c(module: nn.Module) -> nn.Module:
     like = next(module.parameters(), None)
     if like is None or not takes(like) or type(module) not in _KINDS or not _is_untouched(module):
         return module
-    if isinstance(module, VisionPreprocessor) and not isinstance(module.backbone, SimpleTrunk):
+    if isinstance(module, VisionPreprocessor) and not can_see(module):
         return module
     if isinstance(module, AudioPreprocessor) and (
             module.n_fft < 4 or module.n_fft & (module.n_fft - 1)):
@@ -85,58 +85,8 @@ def _is_untouched(module: nn.Module) -> bool:
 
 
 _PARTS = {VisionPreprocessor, SensorPreprocessor, LidarPreprocessor, AudioPreprocessor, SimpleTrunk,
-          nn.Sequential, nn.ModuleList, nn.Conv1d, nn.Conv2d, nn.Linear, nn.GRU, nn.SiLU,
-          nn.AdaptiveAvgPool1d}
-
-Fits = Callable[[Tensor], bool]
-Run = Callable[[Tensor, int], int]
-
-
-def _convolution(layer: nn.Module, kept: Kept) -> structures.Convolution:
-    assert isinstance(layer, (nn.Conv1d, nn.Conv2d))
-    weight = layer.weight.detach()
-    if weight.dim() == 3:
-        weight = weight.unsqueeze(2)
-    outputs, inputs, rows, columns = weight.shape
-    blocks = -(-outputs // WIDE)
-    taps = weight.permute(2, 3, 1, 0).reshape(-1, outputs)
-    spare = blocks * WIDE - outputs
-    taps = nn.functional.pad(taps, (0, spare)).unflatten(1, (blocks, WIDE)).transpose(0, 1)
-    assert layer.bias is not None
-    bias = nn.functional.pad(layer.bias.detach(), (0, spare))
-    return structures.Convolution(
-        kept.to(taps, blocks, rows * columns * inputs, WIDE), kept.to(bias, blocks * WIDE),
-        inputs, outputs, rows, columns, layer.stride[0])
-
-
-def _head(layer: nn.Linear, channels: int, kept: Kept) -> structures.Affine:
-    """A layer on ``[channels, cells]``, for ``[cells, channels]``."""
-    weight = layer.weight.detach().unflatten(1, (channels, -1)).transpose(1, 2).flatten(1)
-    return kept.linear(weight, layer.bias)
-
-
-def _image(module: VisionPreprocessor, kept: Kept) -> tuple[ctypes.Structure, Fits, Run]:
-    library = kernels()
-    assert library is not None
-    convolutions = [part for part in module.backbone.modules() if isinstance(part, nn.Conv2d)]
-    channels, (rows, columns) = module.input_channels, module.grid
-    w = structures.Image(
-        (structures.Convolution * 3)(*(_convolution(layer, kept) for layer in convolutions)),
-        kept.to(module.scale.flatten(), channels), kept.to(module.shift.flatten(), channels),
-        _head(module.head, module.backbone.channels, kept), rows, columns)
-    least = convolutions[0].kernel_size[0] - 2 * int(convolutions[0].padding[0])
-    function = library.image
-
-    def fits(x: Tensor) -> bool:
-        return (x.dim() == 4 and x.shape[:2] == (1, channels) and x.shape[2] >= least
-                and x.shape[3] >= least)
-
-    def run(x: Tensor, features: int) -> int:
-        _, _, height, width = x.shape
-        return int(function(ctypes.byref(w), x.data_ptr(), height, width, *x.stride()[1:],
-                            torch.get_num_threads(), features))
-
-    return w, fits, run
+          EfficientTrunk, InvertedResidual, nn.Sequential, nn.ModuleList, nn.Conv1d, nn.Conv2d,
+          nn.Linear, nn.GroupNorm, nn.GRU, nn.SiLU, nn.AdaptiveAvgPool1d}
 
 
 def _window(
@@ -146,9 +96,9 @@ def _window(
     assert library is not None
     scan = isinstance(module, LidarPreprocessor)
     layers = module.convolution if isinstance(module, LidarPreprocessor) else module
-    first, last = (_convolution(layer, kept) for layer in layers.convolutions)
+    first, last = (convolution(layer, kept) for layer in layers.convolutions)
     positions = int(layers.pool.output_size)  # type: ignore[arg-type]
-    w = structures.Window(first, last, _head(layers.head, last.outputs, kept), positions,
+    w = structures.Window(first, last, head(layers.head, last.outputs, kept), positions,
                           layers.padding_mode == 'circular', scan)
     channels = 2 if scan else layers.num_sensors
     beams = module.beams if isinstance(module, LidarPreprocessor) else None
@@ -176,7 +126,7 @@ def _sound(module: AudioPreprocessor, kept: Kept) -> tuple[ctypes.Structure, Fit
     bands = torch.stack([heard.int().argmax(0), bins - heard.flip(0).int().argmax(0)], 1)
     bands[~heard.any(0)] = 0
     w = structures.Sound(
-        _convolution(module.convolution, kept),
+        convolution(module.convolution, kept),
         *(kept.linear(*gates) for gates in zip(gru.all_weights[0][:2], gru.all_weights[0][2:],
                                                strict=True)),
         kept.linear(module.lags.t(), module.lags.new_zeros(module.lags.shape[1]))
@@ -200,5 +150,5 @@ def _sound(module: AudioPreprocessor, kept: Kept) -> tuple[ctypes.Structure, Fit
 
 
 _KINDS: dict[type[nn.Module], Callable[[Any, Kept], tuple[ctypes.Structure, Fits, Run]]] = {
-    VisionPreprocessor: _image, SensorPreprocessor: _window, LidarPreprocessor: _window,
+    VisionPreprocessor: picture, SensorPreprocessor: _window, LidarPreprocessor: _window,
     AudioPreprocessor: _sound}

@@ -39,6 +39,10 @@ KINDS = {
                lambda: torch.rand(1, 2, 101, 67)),
     'smallest frame': (lambda: VisionPreprocessor(1, 8, 'simple'),
                        lambda: torch.rand(1, 1, 4, 4)),
+    'efficient frame': (lambda: VisionPreprocessor(3, 40, 'efficient'),
+                        lambda: torch.rand(1, 72, 96, 3).movedim(-1, 1)),
+    'efficient planes': (lambda: VisionPreprocessor(2, 7, 'efficient', (2, 3)),
+                         lambda: torch.rand(1, 2, 33, 57)),
     'window': (lambda: SensorPreprocessor(6, 32), lambda: torch.randn(1, 6, 16)),
     'reading': (lambda: SensorPreprocessor(10, 32), lambda: torch.randn(1, 10)),
     'one place of a circle': (lambda: SensorPreprocessor(3, 20, circular=True, stride=2),
@@ -201,7 +205,7 @@ def test_a_module_that_does_more_than_its_class_says_stays(change):
 
 
 @pytest.mark.parametrize('module', [
-    VisionPreprocessor(3, 32, 'efficient'), AudioPreprocessor(n_fft=500, output_dim=32),
+    VisionPreprocessor(3, 32, 'resnet'), AudioPreprocessor(n_fft=500, output_dim=32),
     nn.Identity(), nn.Linear(3, 3)])
 def test_a_module_that_c_knows_nothing_of_stays(module):
     assert in_c(module) is module

@@ -25,7 +25,8 @@ class Library(NamedTuple):
         variant: What it was built for: ``'avx512'``, ``'avx2'`` or ``'plain'``.
         tick: Late, hybrid or hierarchical fusion.
         early_tick: Early fusion.
-        image: A picture to features.
+        image: A picture to features, by the 'simple' trunk.
+        efficient_image: The same by the 'efficient' trunk.
         window: A window of scalar sensors, or a scan, to features.
         sound: Sound to features.
         policy: What all sensors measured to an action.
@@ -35,6 +36,7 @@ class Library(NamedTuple):
     tick: Any
     early_tick: Any
     image: Any
+    efficient_image: Any
     window: Any
     sound: Any
     policy: Any
@@ -102,6 +104,7 @@ def _opened(path: Path, variant: str) -> Library:
         variant, function('tick', *given, *[pointer] * 5),
         function('early_tick', *given, *[pointer] * 4),
         function('image', pointer, pointer, *[count] * 6, pointer),
+        function('efficient_image', pointer, pointer, *[count] * 6, pointer),
         function('window', pointer, pointer, count, count, pointer),
         function('sound', pointer, pointer, count, count, pointer),
         function('policy', pointer, pointer, pointer, number, count, pointer, pointer))

@@ -10,7 +10,8 @@ EXPORTED(count, sizes)(void)
            + 10000000 * sizeof(Tick) + 100000000 * sizeof(EarlyTick)
            + 1000000000 * (sizeof(Convolution) + 10 * sizeof(Image) + 100 * sizeof(Window)
                            + 1000 * sizeof(Sound) + 10000 * sizeof(Sense)
-                           + 100000 * sizeof(Policy));
+                           + 100000 * sizeof(Policy) + 1000000 * sizeof(InvertedResidual)
+                           + 10000000 * sizeof(EfficientImage));
 }
 
 /* And that it was built of the sources as they are, of which setup.py gives the checksum. */
@@ -25,6 +26,9 @@ static int perceive(const Sense *sense, const void *given, count threads, float 
     case IMAGE:
         return image_of_bytes(sense->weights, given, sense->height, sense->width, threads,
                               features);
+    case EFFICIENT_IMAGE:
+        return efficient_image_of_bytes(sense->weights, given, sense->height, sense->width, threads,
+                                        features);
     case WINDOW:
         return liquidspike_window(sense->weights, given, sense->width, threads, features);
     default:

@@ -2,15 +2,16 @@
 #ifndef LIQUIDSPIKE_POLICY_H
 #define LIQUIDSPIKE_POLICY_H
 
+#include "efficient.h"
 #include "senses.h"
 #include "tick.h"
 
-enum { IMAGE, WINDOW, SOUND }; /* kinds of senses */
+enum { IMAGE, WINDOW, SOUND, EFFICIENT_IMAGE }; /* kinds of senses */
 
 /* As in structures.py, field by field. */
 
 typedef struct {
-    const void *weights;        /* Image, Window or Sound */
+    const void *weights;       /* Image, Window, Sound or EfficientImage */
     count kind, height, width; /* of a picture; of anything else samples in width */
 } Sense;
 

@@ -90,6 +90,32 @@ class Image(ctypes.Structure):
         ('rows', _Count), ('columns', _Count)]
 
 
+class GroupNorm(ctypes.Structure):
+    """Gain and bias of a group norm."""
+
+    _fields_: ClassVar[Any] = [
+        ('gain', _Pointer), ('bias', _Pointer), ('channels', _Count), ('groups', _Count),
+        ('eps', _Float), ('unused', _Int)]
+
+
+class InvertedResidual(ctypes.Structure):
+    """One block of the 'efficient' trunk."""
+
+    _fields_: ClassVar[Any] = [
+        ('expand', _Pointer), ('depthwise', _Pointer), ('project', _Pointer),
+        ('expanded', GroupNorm), ('filtered', GroupNorm), ('projected', GroupNorm),
+        ('stride', _Count), ('residual', _Count)]
+
+
+class EfficientImage(ctypes.Structure):
+    """A picture to features, by the 'efficient' trunk."""
+
+    _fields_: ClassVar[Any] = [
+        ('stem', _Pointer), ('norm', GroupNorm), ('blocks', _Pointer), ('block_count', _Count),
+        ('channels', _Count), ('scale', _Pointer), ('shift', _Pointer), ('head', Affine),
+        ('rows', _Count), ('columns', _Count)]
+
+
 class Window(ctypes.Structure):
     """A window of scalar sensors, or a scan, to features."""
 
@@ -128,5 +154,5 @@ class Policy(ctypes.Structure):
 def sizes() -> int:
     """One number for the sizes of all of them, as the C code computes it."""
     kinds = (Affine, Liquid, Encoders, Attention, Head, Core, Adapters, Tick, EarlyTick,
-             Convolution, Image, Window, Sound, Sense, Policy)
+             Convolution, Image, Window, Sound, Sense, Policy, InvertedResidual, EfficientImage)
     return sum(10**place * ctypes.sizeof(kind) for place, kind in enumerate(kinds))

@@ -102,12 +102,14 @@ def test_what_it_takes():
 
 ACCURACY = r"""
 #include <stdio.h>
+#include "silus.h"
 #include "vectors.h"
 int main(void)
 {
     float x;
     while (fread(&x, sizeof x, 1, stdin) == 1) {
-        float y[4] = {exponential(x), sigmoid(x), silu(x), hyperbolic_tangent(x)};
+        float y[6] = {exponential(x), sigmoid(x), silu(x), hyperbolic_tangent(x)};
+        silu_of_pair(x, 0.25f * x, y + 4, y + 5);
         fwrite(y, sizeof y, 1, stdout);
     }
 }
@@ -119,7 +121,7 @@ FUNCTIONS = (torch.exp, torch.sigmoid, torch.nn.functional.silu, torch.tanh)
 
 @pytest.fixture
 def in_c(tmp_path):
-    """What the functions of vectors.h give, ``[N, 4]``."""
+    """What the functions of vectors.h give, and of silus.h for x and x / 4, ``[N, 6]``."""
     if shutil.which('cc') is None:
         pytest.skip('needs a C compiler')
     source, program = tmp_path / 'main.c', tmp_path / 'main'
@@ -129,7 +131,7 @@ def in_c(tmp_path):
 
     def run(x):
         ran = subprocess.run([program], input=x.numpy().tobytes(), capture_output=True, check=True)
-        return torch.frombuffer(bytearray(ran.stdout), dtype=torch.float32).view(-1, 4)
+        return torch.frombuffer(bytearray(ran.stdout), dtype=torch.float32).view(-1, 6)
 
     return run
 
@@ -148,3 +150,15 @@ def test_its_functions_end_where_they_should_and_let_nan_through(in_c):
     for column, function in enumerate(FUNCTIONS):
         torch.testing.assert_close(in_c(x)[:, column], function(x), rtol=0, atol=1e-37,
                                    equal_nan=True)
+
+
+def test_silus_by_the_pair_are_exact_and_nothing_far_below_zero(in_c):
+    torch.manual_seed(0)
+    x = torch.cat([torch.linspace(-300, 300, 40001), 4 * torch.randn(20000), torch.zeros(1),
+                   1e-3 * torch.randn(1000), torch.tensor([1e-45, -1e-45, 1e30, torch.inf])])
+    got = in_c(x)[:, 4:].double()
+    for column, share in enumerate((1.0, 0.25)):
+        exact = torch.nn.functional.silu(share * x.double())
+        torch.testing.assert_close(got[:, column], exact, rtol=5e-7, atol=2e-15)
+    both = in_c(torch.tensor([torch.nan]))[:, 4:]
+    assert both.isnan().all()
