@@ -28,16 +28,19 @@ FOR_ANY_WIDTH void multiply_eight(const Patches *x, count offset, const float *r
             }
         }
     }
-    for (int k = 0; k < width; k++) {
-        y[k] = s0[k];
-        y[1 * outputs + k] = s1[k];
-        y[2 * outputs + k] = s2[k];
-        y[3 * outputs + k] = s3[k];
-        y[4 * outputs + k] = s4[k];
-        y[5 * outputs + k] = s5[k];
-        y[6 * outputs + k] = s6[k];
-        y[7 * outputs + k] = s7[k];
-    }
+/* In one loop for all, compilers would look whether these rows overlap, each time. */
+#define STORE(place, sums) \
+    AS_VECTOR              \
+    for (int k = 0; k < width; k++) y[place * outputs + k] = sums[k];
+    STORE(0, s0)
+    STORE(1, s1)
+    STORE(2, s2)
+    STORE(3, s3)
+    STORE(4, s4)
+    STORE(5, s5)
+    STORE(6, s6)
+    STORE(7, s7)
+#undef STORE
 }
 
 FOR_ANY_WIDTH void multiply_one(const Patches *x, count offset, const float *restrict weight,

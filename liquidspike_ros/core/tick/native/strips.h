@@ -18,6 +18,13 @@ enum {
 #endif
 };
 
+/* Before a loop that only copies: else compilers call it a memcpy, and copy in small pieces. */
+#ifdef _OPENMP
+#define AS_VECTOR _Pragma("omp simd")
+#else
+#define AS_VECTOR
+#endif
+
 #define FOR_ANY_WIDTH static inline __attribute__((always_inline))
 
 /* do_strip(first channel, width) for all strips; the last one may be narrow. */
