@@ -112,17 +112,6 @@ def test_neither_threads_nor_the_build_change_a_bit(monkeypatch):
     assert all(torch.equal(results[0], other) for other in results[1:])
 
 
-@pytest.mark.parametrize('offset', [0.0, 10.0, 1000.0])
-def test_a_large_mean_costs_no_more_digits_than_in_torch(offset):
-    """Sums of squares alone would lose all of them."""
-    module = preprocessor()
-    with torch.inference_mode():
-        x = offset + torch.rand(1, 3, 72, 96)
-        expected, usual = exact(module, x), module(x)
-        lost = (by_c(module)(x) - expected).abs().max()
-        assert lost < 2 * (usual - expected).abs().max() + 1e-5 * expected.abs().max()
-
-
 def test_a_picture_of_one_colour_is_as_in_torch():
     module, x = preprocessor(), torch.full((1, 3, 72, 96), 0.3)
     with torch.inference_mode():

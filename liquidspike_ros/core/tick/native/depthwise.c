@@ -25,9 +25,9 @@ FOR_ANY_WIDTH void filter_strip(const float *restrict above, const float *restri
 void filter_row(const float *const rows[TAPS], const float *weight, count width, count channels,
                 count stride, float *y)
 {
-#define FILTER(strip, wide)                                                                       \
-    filter_strip(rows[0] + strip, rows[1] + strip, rows[2] + strip, weight + strip, width, channels, \
-                 stride, y + strip, wide)
+#define FILTER(strip, wide)                                                                  \
+    filter_strip(rows[0] + strip, rows[1] + strip, rows[2] + strip, weight + strip, width,    \
+                 channels, stride, y + strip, wide)
     FOR_STRIPS(channels, FILTER)
 #undef FILTER
 }

@@ -2,32 +2,42 @@
 
 #include "silus.h"
 
-/* Four sums side by side, since each waits for its last addition. */
-FOR_ANY_WIDTH void moments_of_strip(const float *restrict x, count n, count channels,
-                                    float *restrict moments, const int width)
+/* In both of these four sums go side by side, since each waits for its last addition. */
+
+/* Counted from the first place, so that equal values have no variance however large they are. */
+FOR_ANY_WIDTH void mean_of_strip(const float *restrict x, count n, count channels,
+                                 float *restrict mean, const int width)
 {
-    float s0[STRIP], s1[STRIP], s2[STRIP], s3[STRIP], sum[STRIP], mean[STRIP];
-    const float *x1 = x + channels, *x2 = x1 + channels, *x3 = x2 + channels;
+    float s0[STRIP], s1[STRIP], s2[STRIP], s3[STRIP], first[STRIP];
+    count p = 0;
+    for (int k = 0; k < width; k++) first[k] = x[k];
+    for (int k = 0; k < width; k++) s0[k] = s1[k] = s2[k] = s3[k] = 0.0f;
+    for (; p + 4 <= n; p += 4)
+        for (int k = 0; k < width; k++) {
+            s0[k] += x[p * channels + k] - first[k];
+            s1[k] += x[(p + 1) * channels + k] - first[k];
+            s2[k] += x[(p + 2) * channels + k] - first[k];
+            s3[k] += x[(p + 3) * channels + k] - first[k];
+        }
+    for (; p < n; p++)
+        for (int k = 0; k < width; k++) s0[k] += x[p * channels + k] - first[k];
+    for (int k = 0; k < width; k++)
+        mean[k] = first[k] + ((s0[k] + s1[k]) + (s2[k] + s3[k])) / (float)n;
+}
+
+FOR_ANY_WIDTH void squares_of_strip(const float *restrict x, count n, count channels,
+                                    const float *restrict mean, float *restrict squares,
+                                    const int width)
+{
+    float s0[STRIP], s1[STRIP], s2[STRIP], s3[STRIP];
     count p = 0;
     for (int k = 0; k < width; k++) s0[k] = s1[k] = s2[k] = s3[k] = 0.0f;
     for (; p + 4 <= n; p += 4)
         for (int k = 0; k < width; k++) {
-            s0[k] += x[p * channels + k];
-            s1[k] += x1[p * channels + k];
-            s2[k] += x2[p * channels + k];
-            s3[k] += x3[p * channels + k];
-        }
-    for (; p < n; p++)
-        for (int k = 0; k < width; k++) s0[k] += x[p * channels + k];
-    for (int k = 0; k < width; k++) {
-        sum[k] = (s0[k] + s1[k]) + (s2[k] + s3[k]);
-        mean[k] = sum[k] / (float)n;
-    }
-    for (int k = 0; k < width; k++) s0[k] = s1[k] = s2[k] = s3[k] = 0.0f;
-    for (p = 0; p + 4 <= n; p += 4)
-        for (int k = 0; k < width; k++) {
-            const float a = x[p * channels + k] - mean[k], b = x1[p * channels + k] - mean[k];
-            const float c = x2[p * channels + k] - mean[k], d = x3[p * channels + k] - mean[k];
+            const float a = x[p * channels + k] - mean[k];
+            const float b = x[(p + 1) * channels + k] - mean[k];
+            const float c = x[(p + 2) * channels + k] - mean[k];
+            const float d = x[(p + 3) * channels + k] - mean[k];
             s0[k] = FMA(a, a, s0[k]);
             s1[k] = FMA(b, b, s1[k]);
             s2[k] = FMA(c, c, s2[k]);
@@ -38,9 +48,7 @@ FOR_ANY_WIDTH void moments_of_strip(const float *restrict x, count n, count chan
             const float away = x[p * channels + k] - mean[k];
             s0[k] = FMA(away, away, s0[k]);
         }
-    for (int k = 0; k < width; k++) moments[k] = sum[k];
-    for (int k = 0; k < width; k++)
-        moments[channels + k] = (s0[k] + s1[k]) + (s2[k] + s3[k]);
+    for (int k = 0; k < width; k++) squares[k] = (s0[k] + s1[k]) + (s2[k] + s3[k]);
 }
 
 static count places_in(const Map *map, count tile)
@@ -54,7 +62,10 @@ void take_moments(const Map *map, count tile)
     const count channels = map->channels, n = places_in(map, tile);
     const float *x = map->values + tile * map->tile * channels;
     float *moments = map->moments + tile * 2 * channels;
-#define MOMENTS(strip, width) moments_of_strip(x + strip, n, channels, moments + strip, width)
+#define MOMENTS(strip, width)                                         \
+    mean_of_strip(x + strip, n, channels, moments + strip, width);    \
+    squares_of_strip(x + strip, n, channels, moments + strip,         \
+                     moments + channels + strip, width)
     FOR_STRIPS(channels, MOMENTS)
 #undef MOMENTS
 }
@@ -66,13 +77,15 @@ static void channels_over_tiles(const Map *map, count first, double *restrict me
     const count channels = map->channels, tiles = tiles_of(map);
     double sum[NARROW] = {0.0}, spread[NARROW] = {0.0}, centre[NARROW];
     const float *moments = map->moments + first;
-    for (count t = 0; t < tiles; t++)
-        for (int k = 0; k < NARROW; k++) sum[k] += moments[t * 2 * channels + k];
+    for (count t = 0; t < tiles; t++) {
+        const double n = (double)places_in(map, t);
+        for (int k = 0; k < NARROW; k++) sum[k] += n * moments[t * 2 * channels + k];
+    }
     for (int k = 0; k < NARROW; k++) centre[k] = sum[k] / (double)map->places;
     for (count t = 0; t < tiles; t++) {
-        const double n = (double)places_in(map, t), share = 1.0 / n;
+        const double n = (double)places_in(map, t);
         for (int k = 0; k < NARROW; k++) {
-            const double away = moments[t * 2 * channels + k] * share - centre[k];
+            const double away = moments[t * 2 * channels + k] - centre[k];
             spread[k] += moments[(t * 2 + 1) * channels + k] + n * away * away;
         }
     }

@@ -15,9 +15,9 @@ typedef struct {
     int32_t unused;
 } GroupNorm;
 
-/* A map as a convolution wrote it. Its moments [tiles, 2, channels] are the sum of each tile's
- * places, and the sum of squared distances from that tile's mean: nothing cancels, however large
- * the mean, and threads that share the tiles change no bit. */
+/* A map as a convolution wrote it. Its moments [tiles, 2, channels] are the mean of each tile's
+ * places and the sum of their squared distances from it: nothing cancels, however large the mean,
+ * and threads that share the tiles change no bit. */
 typedef struct {
     float *values, *moments;
     const GroupNorm *norm; /* that stands behind the convolution */

@@ -30,10 +30,11 @@ enum {
 /* do_strip(first channel, width) for all strips; the last one may be narrow. */
 #define FOR_STRIPS(channels, do_strip)                         \
     for (count strip_ = 0; strip_ < (channels); strip_ += STRIP) { \
-        if ((channels) - strip_ >= STRIP)                      \
+        if ((channels) - strip_ >= STRIP) {                    \
             do_strip(strip_, STRIP);                           \
-        else                                                   \
+        } else {                                               \
             do_strip(strip_, NARROW);                          \
+        }                                                      \
     }
 
 #endif
