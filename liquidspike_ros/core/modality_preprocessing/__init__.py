@@ -1,7 +1,8 @@
 """Preprocessors: one raw input in, one feature vector per sample out.
 
 One module a sense: ``vision`` (with the trunks of ``resnet``), ``sensor`` (windows and scans),
-``audio``, ``video``, ``text``. ``in_c`` runs those of a deployed policy in C.
+``audio``, ``video``, ``text``. ``in_c`` runs those of a deployed policy in C (pictures by
+``in_c_pictures``, the layout of layers by ``in_c_layouts``).
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn, Tensor
 
-from ..native import structures
-from ..native.memory import Kept
+from ..tick.native import structures
+from ..tick.native.plain_memory import Kept
 
 WIDE = 8  # outputs of a convolution that are worked on together, as in convolutions.h
 PACKED = 16  # columns of a matrix that lie together, as in pointwise.h

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
-from ..native import kernels, structures
-from ..native.memory import Kept
+from ..tick.native import kernels, structures
+from ..tick.native.plain_memory import Kept
 from . import in_c_layouts as layouts
 from .vision import EfficientTrunk, InvertedResidual, SimpleTrunk, VisionPreprocessor
 

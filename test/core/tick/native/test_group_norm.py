@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import torch
 
-from liquidspike_ros.core.native import library
+from liquidspike_ros.core.tick.native import library
 
 GROUPS, EPS = 8, 1e-5
 PROGRAM = r"""
