@@ -48,6 +48,22 @@ def why_call(module: nn.Module, inside: bool = True) -> str:
     return ''
 
 
+def require_plain_layers(cell: nn.Module, library: str) -> None:
+    """Refuse a cell whose layers do more than hold weights, for code that only reads them.
+
+    Args:
+        cell: Run by upstream code from its weights.
+        library: Whose code that is.
+
+    Raises:
+        NotImplementedError: Names the layer and what is special about it.
+    """
+    for name, part in cell.named_modules():
+        if name and (reason := _why_call(part)):
+            raise NotImplementedError(f"backend: got 'reference' with {name}: {reason}, which "
+                                      f"{library}'s cells do not take, expected 'fused'")
+
+
 def _why_call(part: nn.Module) -> str:
     held = part.__dict__
     kind = type(part)

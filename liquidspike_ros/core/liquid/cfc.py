@@ -21,7 +21,7 @@ import torch
 from torch import nn, Tensor
 
 from ..derived_weights import DerivedWeights
-from ..dispatch import BACKENDS, elementary, why_call
+from ..dispatch import BACKENDS, elementary, require_plain_layers, why_call
 from ..products import affine
 from .cfc_sequence import cfc_sequence, interpolate
 from .timespans import checked_state, timespans_like
@@ -155,6 +155,7 @@ class CfC(nn.Module):
         if self.backend == 'reference':
             from .reference import cfc_reference
 
+            require_plain_layers(self, 'ncps')
             return cfc_reference(self._upstream_arguments(), self.upstream_weights(),
                                  inputs, hx, spans)
         return self._fused(inputs, hx, spans)

@@ -23,7 +23,7 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 from ...untrusted.text import brief
-from ..dispatch import BACKENDS
+from ..dispatch import BACKENDS, require_plain_layers, why_call
 from ..sizes import LARGEST_NCP
 from .cfc import CfC
 from .ltc import built_wiring
@@ -95,7 +95,7 @@ class WiredCfC(nn.Module):
         self.layer_sizes = []
         for index, mask in enumerate(_layer_masks(self.wiring)):
             outputs, inputs = mask.shape[0], mask.shape[1] - mask.shape[0]
-            self.add_module(f'layer_{index}', _WiredLayer(inputs, mask, mode, dt_scale))
+            self.add_module(f'layer_{index}', _WiredLayer(inputs, mask, mode))
             self.layer_sizes.append(outputs)
 
     @property
@@ -130,6 +130,7 @@ class WiredCfC(nn.Module):
         if self.backend == 'reference':
             from .reference import wired_cfc_reference
 
+            require_plain_layers(self, 'ncps')
             return wired_cfc_reference(self, inputs, hx, spans)
         after = []
         for layer, state in zip(self.children(), hx.split(self.layer_sizes, 1), strict=True):
@@ -152,25 +153,51 @@ class WiredCfC(nn.Module):
         return f'{self.input_size}, {type(self.wiring).__name__}, backend={self.backend!r}'
 
 
+class MaskedHeads(nn.Linear):
+    """The heads of a cell, of which the first ``masked`` outputs see what the wiring connects.
+
+    Args:
+        heads: Those of a CfC, whose weights it takes over.
+        layer: Holds the mask ``[H, I + H]``, under the name that ncps gives it.
+        masked: Outputs; time heads, which come last, see everything.
+    """
+
+    def __init__(self, heads: nn.Linear, layer: _WiredLayer, masked: int) -> None:
+        super().__init__(heads.in_features, heads.out_features, device='meta')
+        self.weight, self.bias = heads.weight, heads.bias
+        self._layer, self._masked = [layer], masked  # in a list: not a part of its part
+
+    def masked_weight(self) -> Tensor:
+        """The weight ``[O, I + H]`` with zeros where nothing is connected."""
+        targets, times = self.weight.split([self._masked, self.out_features - self._masked])
+        mask = self._layer[0].sparsity_mask
+        return torch.cat([targets * mask.repeat(self._masked // len(mask), 1), times])
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``[..., I + H]`` -> ``[..., O]``."""
+        return functional.linear(input, self.masked_weight(), self.bias)
+
+
 class _WiredLayer(nn.Module):
     """One layer of a wiring: a CfC whose target heads are masked."""
 
-    def __init__(self, inputs: int, mask: Tensor, mode: str, dt_scale: float) -> None:
+    def __init__(self, inputs: int, mask: Tensor, mode: str) -> None:
         super().__init__()
-        self.cell = CfC(inputs, mask.shape[0], mode=mode, backbone_layers=0, dt_scale=dt_scale)
+        # Its timespans come scaled already.
+        self.cell = CfC(inputs, mask.shape[0], mode=mode, backbone_layers=0, dt_scale=1.0)
         self.sparsity_mask: Tensor
         self.register_buffer('sparsity_mask', mask)
+        masked = min(2, len(self.cell.head_names)) * self.cell.units
+        self.cell.heads = MaskedHeads(self.cell.heads, self, masked)
 
     def forward(self, inputs: Tensor, hx: Tensor, spans: Tensor) -> tuple[Tensor, Tensor]:
         """As ``CfC``, with timespans ``[B, T, 1]`` already scaled."""
         heads = self.cell.heads
-        # Time heads, which come last, see everything.
-        masked = min(2, len(self.cell.head_names)) * self.cell.units
-        targets, times = heads.weight.split([masked, len(heads.weight) - masked])
-        mask = self.sparsity_mask.repeat(masked // self.cell.units, 1)
-        weight = torch.cat([targets * mask, times])
-        weight_x, weight_h = weight.split([self.cell.input_size, self.cell.units], dim=1)
-        states = []
+        if why_call(self.cell) or not isinstance(heads, MaskedHeads):
+            return self.cell(inputs, hx, spans)
+        weight_x, weight_h = heads.masked_weight().split(
+            [self.cell.input_size, self.cell.units], dim=1)
+        states = []  # the inputs' share of all ticks at once
         for drive, span in zip(functional.linear(inputs, weight_x, heads.bias).unbind(1),
                                spans.unbind(1), strict=True):
             hx = self.cell._interpolate(torch.addmm(drive, hx, weight_h.t()), span)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from liquidspike_ros.core import native
 from liquidspike_ros.core.modality_preprocessing import in_c_pictures, VisionPreprocessor
 from liquidspike_ros.core.modality_preprocessing.in_c import in_c, InC
+from liquidspike_ros.core.tick import native
 from liquidspike_ros.core.tick.native import library
 
 if native.kernels() is None:

@@ -144,6 +144,70 @@ def test_adapters_count_and_learn(strategy, layer):
     assert encoder(model).get_submodule(layer).up.grad.any()
 
 
+BACKBONES = ('cfc', 'ltc', 'ncp', 'ncp_ltc')
+
+
+@pytest.mark.parametrize('mixed', [False, True])
+@pytest.mark.parametrize('backbone', BACKBONES)
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_every_layer_of_every_backbone_calls_its_hooks(strategy, backbone, mixed):
+    model, called = build(strategy, modality=backbone_of(backbone, mixed)), set()
+    containers = (nn.ModuleDict, nn.ModuleList, nn.ParameterDict)
+    names = {name for name, part in model.named_modules()
+             if name and not isinstance(part, containers)}
+    for name in names:
+        model.get_submodule(name).register_forward_hook(lambda *_, name=name: called.add(name))
+    model(inputs())
+    assert called == names
+
+
+@pytest.mark.parametrize('mixed', [False, True])
+@pytest.mark.parametrize('backbone', BACKBONES)
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_every_linear_layer_of_every_backbone_can_be_pruned_and_trained(strategy, backbone, mixed):
+    plain = build(strategy, modality=backbone_of(backbone, mixed))
+    for name, part in plain.named_modules():
+        if not isinstance(part, nn.Linear):
+            continue
+        pruned, expected = copy.deepcopy(plain), copy.deepcopy(plain)
+        layer = pruned.get_submodule(name)
+        prune.l1_unstructured(layer, 'weight', 0.5)
+        with torch.no_grad():
+            expected.get_submodule(name).weight.copy_(layer.weight)
+        same(pruned, expected)
+        sequence = {key: value.unsqueeze(1).expand(-1, 3, -1) for key, value in inputs(2).items()}
+        for _ in range(2):  # a second backward pass meets what the first one freed
+            pruned.unroll(sequence)[0].sum().backward()
+        assert layer.weight_orig.grad.any(), name
+
+
+@pytest.mark.parametrize('backbone', BACKBONES)
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_fused_reference_and_deployed_copy_agree(strategy, backbone):
+    models = [build(strategy, modality=backbone_of(backbone), backend=backend).float()
+              for backend in ('fused', 'reference')]
+    models[1].load_state_dict(models[0].state_dict())
+    gradients = []
+    for model in models:
+        values = {name: value.float() for name, value in inputs(2).items()}
+        model(values).square().sum().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+    with torch.no_grad():
+        for rows in (1, 2):
+            values = {name: value.float() for name, value in inputs(rows).items()}
+            fused, reference, deployed = (model(values) for model in (
+                *models, deploy(models[0])))
+            torch.testing.assert_close(reference, fused, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(deployed, fused, rtol=1e-5, atol=1e-5)
+
+
+def backbone_of(backbone: str, mixed: bool = False) -> dict:
+    options = {'backbone_options': {'mixed_memory': True}} if mixed else {}
+    return {'backbone': backbone, 'liquid_units': 10} | options
+
+
 @pytest.mark.parametrize('change', [
     lambda layer: parametrizations.weight_norm(layer),
     lambda layer: parametrizations.spectral_norm(layer),
@@ -332,3 +396,12 @@ def test_what_the_upstream_cells_cannot_do_is_named():
     model = build(backend='reference')
     with pytest.raises(NotImplementedError, match="'reference' under a transform"):
         grad(loss_of(model))(parameters(model), inputs())
+
+
+@pytest.mark.parametrize(('backbone', 'layer'), [
+    ('cfc', 'heads'), ('cfc', 'backbone.0'), ('ncp', 'layer_1.cell.heads')])
+def test_what_the_reference_would_not_notice_is_refused_by_name(backbone, layer):
+    model = build('late', backend='reference', modality=backbone_of(backbone))
+    encoder(model).liquid.get_submodule(layer).register_forward_hook(lambda *_: None)
+    with pytest.raises(NotImplementedError, match=f"'reference' with {layer}: has hooks, which nc"):
+        model(inputs())
