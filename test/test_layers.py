@@ -38,7 +38,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     'sensing': ({'robot'}, {'numpy', 'cv2'}),
     'control': ({'settings', 'robot', 'sensing', 'core'}, {'torch', 'numpy'}),
     'export': ({'robot', 'control', 'core'}, {'torch', 'onnxruntime', 'onnxscript'}),
-    'training': ({'robot', 'sensing', 'control', 'core', 'share', 'malloc'},
+    'training': ({'settings', 'robot', 'sensing', 'control', 'core', 'share', 'malloc'},
                  OFFLINE | COMPRESSION),
     'sim': ({'settings', 'robot', 'sensing', 'control', 'core', 'share'}, SIMULATED),
     'nodes': ({'settings', 'robot', 'sensing', 'control', 'core', 'training', 'sim', 'share',

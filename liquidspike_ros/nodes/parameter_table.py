@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from ..robot import SENSOR_TYPES
 from ..settings import Effect
+from ..training.configuration import TrainConfig
 from .declarations import Declaration, option_declarations, robot_declarations
 from .help import default_text
 from .options import PolicyOptions
@@ -86,31 +87,43 @@ def page() -> str:
     parts += ['## Simulated robot', 'Parameters of `sim_node`.',
               _table(option_declarations(SimOptions()))]
     parts += ['## Training node', 'Parameters of `train_node`, beside those of the robot, which '
-              'are read-only here. Everything else about the training is in its `config_file` '
-              '([config/train.yaml](../config/train.yaml)).',
+              'are read-only here. Everything else about the training is in its `config_file`.',
               _table(option_declarations(TrainOptions()))]
+    parts += ['## Training file', 'What `liquidspike train --config` and the `config_file` of '
+              '`train_node` hold ([config/train.yaml](../config/train.yaml)); on the command line '
+              'by dotted name, `--set optimiser.epochs=50`. `model` holds options of '
+              '`RobotMultiSensorModel`.', *_tables(
+                  [('Run', ''), ('Recordings and batches', 'data.'), ('Augmentation', 'augment.'),
+                   ('Loss', 'loss.'), ('Optimiser', 'optimiser.')],
+                  option_declarations(TrainConfig()), of_file=True)]
     return '\n\n'.join([*parts, _END])
 
 
-def _tables(groups: Sequence[tuple[str, str]], declarations: Sequence[Declaration]) -> list[str]:
+def _tables(
+    groups: Sequence[tuple[str, str]], declarations: Sequence[Declaration], of_file: bool = False
+) -> list[str]:
     """A heading and a table for each group, which is what has its prefix and no longer one."""
     prefixes = sorted((prefix for _, prefix in groups), key=len, reverse=True)
     parts = []
     for title, prefix in groups:
         own = [item for item in declarations
                if next(p for p in prefixes if item.name.startswith(p)) == prefix]
-        parts += [f'### {title}', _table(own)]
+        parts += [f'### {title}', _table(own, of_file)]
     return parts
 
 
-def _table(declarations: Iterable[Declaration]) -> str:
-    rows = ['| parameter | type | default | range | unit | takes effect | meaning |',
-            '|---|---|---|---|---|---|---|']
-    for item in declarations:
-        cells = [f'`{item.name}`', _type(item), f'`{default_text(item)}`', _range(item),
-                 item.setting.unit, item.effect.value, item.setting.text]
-        rows.append(''.join(f'| {cell} ' if cell else '| ' for cell in cells) + '|')
-    return '\n'.join(rows)
+def _table(declarations: Iterable[Declaration], of_file: bool = False) -> str:
+    """One row each; without the column of when it counts for a file that is read once."""
+    header = ['parameter', 'type', 'default', 'range', 'unit', 'takes effect', 'meaning']
+    rows = [[f'`{item.name}`', _type(item), f'`{default_text(item)}`', _range(item),
+             item.setting.unit, item.effect.value, item.setting.text] for item in declarations]
+    if of_file:
+        column = header.index('takes effect')
+        for row in (header, *rows):
+            del row[column]
+    lines = [''.join(f'| {cell} ' if cell else '| ' for cell in row) + '|'
+             for row in (header, *rows)]
+    return '\n'.join([lines[0], '|---' * len(header) + '|', *lines[1:]])
 
 
 def _type(item: Declaration) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 from dataclasses import dataclass, field
-import math
 from pathlib import Path
 import re
 from typing import Any, get_type_hints
 
 from ..robot import SENSOR_TYPES
+from ..settings import check, setting
 from ..untrusted.fields import coerce, require
 from ..untrusted.parameter_file import read_parameter_file
 from ..untrusted.text import Refusal
@@ -28,144 +28,103 @@ def _require(condition: bool, name: str, got: object, expected: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """From recordings to batches.
+    """From recordings to batches."""
 
-    Attributes:
-        label_shift: The label of a tick is the command in force this much later, s.
-        label_max_age: Ticks whose last command is older carry no label, s.
-        validation: Share of the recordings kept for validation (none of fewer than two).
-        lanes: Sequences trained side by side, ``B``.
-        ticks: Ticks of truncated back-propagation through time, ``T``.
-        workers: Processes that convert recordings; 0 means one for each core.
-        cache: Folder for converted recordings; empty for a temporary one.
-        label_from: ``command``, or ``odometry``: what the robot did, where nobody sent commands.
-        odometry_topic: ``nav_msgs/msg/Odometry`` whose twist is the label then.
-        namespace: Put in front of the relative topics of the robot file and of odometry_topic.
-        allow_missing: Sensors that may be fresh at less than half of a recording's ticks, or not
-            recorded at all; without it such a recording is not used.
-    """
-
-    label_shift: float = 0.0
-    label_max_age: float = 0.5
-    validation: float = 0.1
-    lanes: int = 16
-    ticks: int = 32
-    workers: int = 0
-    cache: str = ''
-    label_from: str = 'command'
-    odometry_topic: str = 'odom'
-    namespace: str = ''
-    allow_missing: tuple[str, ...] = ()
+    label_shift: float = setting(
+        0.0, 'The label of a tick is the command in force this much later',
+        limits=(-10.0, 10.0), unit='s')
+    label_max_age: float = setting(
+        0.5, 'Ticks whose last command is older carry no label', limits=(0.001, 3600.0), unit='s')
+    validation: float = setting(
+        0.1, 'Share of the recordings kept for validation; none of fewer than two',
+        limits=(0.0, 0.9))
+    lanes: int = setting(
+        16, 'Sequences trained side by side, the batch size B', limits=(1, 4096))
+    ticks: int = setting(
+        32, 'Ticks of truncated back-propagation through time, T', limits=(1, 4096))
+    workers: int = setting(
+        0, 'Processes that convert recordings; 0: one for each core', limits=(0, 256))
+    cache: str = setting('', 'Folder for converted recordings; empty: a temporary one')
+    label_from: str = setting(
+        'command', 'Where labels come from; odometry: what the robot did, where nobody sent '
+        'commands', choices=('command', 'odometry'))
+    odometry_topic: str = setting(
+        'odom', 'Topic of nav_msgs/msg/Odometry whose twist is the label then')
+    namespace: str = setting(
+        '', 'Put in front of the relative topics of the robot file and of odometry_topic')
+    allow_missing: tuple[str, ...] = setting(
+        (), "Sensors that may be fresh at less than half of a recording's ticks, or not recorded "
+        'at all; without it such a recording is not used', choices=tuple(SENSOR_TYPES))
 
     def __post_init__(self) -> None:
         # A ROS parameter cannot be an empty list: [''] stands for one.
         object.__setattr__(self, 'allow_missing', tuple(filter(None, self.allow_missing)))
-        _require(self.label_from in ('command', 'odometry'), 'data.label_from', self.label_from,
-                 'command or odometry')
-        for name in self.allow_missing:
-            _require(name in SENSOR_TYPES, 'data.allow_missing', name,
-                     f'one of {", ".join(SENSOR_TYPES)}')
+        check(self, TrainingError, 'data.')
         _require(re.fullmatch(r'/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?/?', self.namespace, re.ASCII)
                  is not None, 'data.namespace', self.namespace, 'a ROS namespace such as tb1')
-        _require(abs(self.label_shift) <= 10, 'data.label_shift', self.label_shift, 's in ±10')
-        _require(0 < self.label_max_age <= 3600, 'data.label_max_age', self.label_max_age,
-                 's above 0, at most 3600')
-        _require(0 <= self.validation <= 0.9, 'data.validation', self.validation, 'in [0, 0.9]')
-        for name in ('lanes', 'ticks'):
-            value = getattr(self, name)
-            _require(1 <= value <= 4096, f'data.{name}', value, 'in [1, 4096]')
         _require(self.lanes * self.ticks <= 1 << 16, 'data.lanes', self.lanes,
                  f'with {self.ticks} ticks at most {(1 << 16) // self.ticks}: all are in memory')
-        _require(0 <= self.workers <= 256, 'data.workers', self.workers, 'in [0, 256]')
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """Variations of the recorded sequences, drawn anew each time a sequence is entered.
+    """Variations of the recorded sequences, drawn anew each time a sequence is entered."""
 
-    Attributes:
-        mirror: Probability of exchanging left and right.
-        brightness: Camera gain is drawn from ``[1 − b, 1 + b]``, offset from ``±b/4``.
-        drop_camera, drop_imu, drop_lidar, drop_audio: Share of time a sensor is taken away.
-        drop_seconds: Mean length of such a loss, s.
-    """
-
-    mirror: float = 0.0
-    brightness: float = 0.0
-    drop_camera: float = 0.0
-    drop_imu: float = 0.0
-    drop_lidar: float = 0.0
-    drop_audio: float = 0.0
-    drop_seconds: float = 2.0
+    mirror: float = setting(0.0, 'Probability of exchanging left and right', limits=(0.0, 1.0))
+    brightness: float = setting(
+        0.0, 'b: the gain of the camera is drawn from [1 − b, 1 + b], its offset from ±b/4',
+        limits=(0.0, 0.99))
+    drop_camera: float = setting(
+        0.0, 'Share of time the camera is taken away', limits=(0.0, 0.99))
+    drop_imu: float = setting(0.0, 'Share of time the IMU is taken away', limits=(0.0, 0.99))
+    drop_lidar: float = setting(0.0, 'Share of time the LiDAR is taken away', limits=(0.0, 0.99))
+    drop_audio: float = setting(0.0, 'Share of time the sound is taken away', limits=(0.0, 0.99))
+    drop_seconds: float = setting(
+        2.0, 'Mean length of such a loss', limits=(0.001, 3600.0), unit='s')
 
     def __post_init__(self) -> None:
-        _require(0 <= self.mirror <= 1, 'augment.mirror', self.mirror, 'in [0, 1]')
-        _require(0 <= self.brightness < 1, 'augment.brightness', self.brightness, 'in [0, 1)')
-        for name in ('drop_camera', 'drop_imu', 'drop_lidar', 'drop_audio'):
-            value = getattr(self, name)
-            _require(0 <= value < 1, f'augment.{name}', value, 'a share in [0, 1)')
-        _require(0 < self.drop_seconds <= 3600, 'augment.drop_seconds', self.drop_seconds,
-                 's above 0, at most 3600')
+        check(self, TrainingError, 'augment.')
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """What is minimised.
+    """What is minimised, on model units (1 is full command)."""
 
-    Attributes:
-        kind: ``huber`` or ``mse``, on model units (1 is full command).
-        huber_delta: Where Huber turns from quadratic to linear, model units.
-        weights: One for each action dimension; one alone, or none, for equal weights.
-    """
-
-    kind: str = 'huber'
-    huber_delta: float = 0.25
-    weights: tuple[float, ...] = ()
+    kind: str = setting('huber', 'Loss of the difference', choices=('huber', 'mse'))
+    huber_delta: float = setting(
+        0.25, 'Where Huber turns from quadratic to linear, model units', limits=(1e-6, 1e6))
+    weights: tuple[float, ...] = setting(
+        (), 'One for each action dimension; one alone, or none, for equal weights',
+        limits=(0.0, 1e6))
 
     def __post_init__(self) -> None:
-        _require(self.kind in ('huber', 'mse'), 'loss.kind', self.kind, 'huber or mse')
-        _require(self.huber_delta > 0, 'loss.huber_delta', self.huber_delta, 'above 0')
-        _require(all(math.isfinite(w) and w >= 0 for w in self.weights) and
-                 (not self.weights or sum(self.weights) > 0),
-                 'loss.weights', self.weights, 'numbers of at least 0, one of them above')
+        check(self, TrainingError, 'loss.')
+        _require(not self.weights or sum(self.weights) > 0, 'loss.weights', self.weights,
+                 'at least one of them above 0')
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:
-    """AdamW with linear warm-up and cosine decay.
+    """AdamW with linear warm-up and cosine decay."""
 
-    Attributes:
-        epochs: Passes over the training sequences.
-        max_minutes: Time budget the schedule is fitted to; 0 for none.
-        learning_rate: Peak rate.
-        final_share: Rate at the end as a share of the peak.
-        warm_up: Share of the training spent warming up.
-        weight_decay: Decoupled decay of matrices, not of biases, gains or the cells' own values.
-        clip: Largest gradient norm; 0 for no limit.
-        average: Decay of the exponential moving average of the weights per step; 0 for none.
-    """
-
-    epochs: int = 10
-    max_minutes: float = 0.0
-    learning_rate: float = 2e-3
-    final_share: float = 0.02
-    warm_up: float = 0.05
-    weight_decay: float = 1e-4
-    clip: float = 1.0
-    average: float = 0.995
+    epochs: int = setting(
+        10, 'Passes over the training sequences', limits=(1, MOST_EPOCHS))
+    max_minutes: float = setting(
+        0.0, 'Time budget the schedule is fitted to; 0: none', limits=(0.0, 1e6), unit='min')
+    learning_rate: float = setting(2e-3, 'Peak learning rate', limits=(1e-9, 1.0))
+    final_share: float = setting(
+        0.02, 'Learning rate at the end as a share of the peak', limits=(0.0, 1.0))
+    warm_up: float = setting(0.05, 'Share of the training spent warming up', limits=(0.0, 0.99))
+    weight_decay: float = setting(
+        1e-4, "Decoupled decay of matrices, not of biases, gains or the cells' own values",
+        limits=(0.0, 1e3))
+    clip: float = setting(1.0, 'Largest gradient norm; 0: no limit', limits=(0.0, 1e9))
+    average: float = setting(
+        0.995, 'Decay of the exponential moving average of the weights per step; 0: none',
+        limits=(0.0, 0.999999))
 
     def __post_init__(self) -> None:
-        _require(1 <= self.epochs <= MOST_EPOCHS, 'optimiser.epochs', self.epochs,
-                 f'at least 1, at most {MOST_EPOCHS}')
-        _require(0 <= self.max_minutes <= 1e6, 'optimiser.max_minutes', self.max_minutes,
-                 'in [0, 1e6]')
-        _require(0 < self.learning_rate < 1, 'optimiser.learning_rate', self.learning_rate,
-                 'in (0, 1)')
-        for name in ('final_share', 'warm_up', 'average'):
-            value = getattr(self, name)
-            _require(0 <= value < 1, f'optimiser.{name}', value, 'in [0, 1)')
-        _require(self.weight_decay >= 0, 'optimiser.weight_decay', self.weight_decay, 'at least 0')
-        _require(self.clip >= 0, 'optimiser.clip', self.clip, 'at least 0')
+        check(self, TrainingError, 'optimiser.')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,9 +134,6 @@ class TrainConfig:
     Attributes:
         model: Options of ``RobotMultiSensorModel`` beyond what the robot file fixes.
         data, augment, loss, optimiser: See there.
-        seed: Of weights, order and augmentation.
-        threads: Of torch; 0 leaves torch's own choice.
-        device: Torch device.
     """
 
     model: Mapping[str, Any] = field(default_factory=dict)
@@ -185,13 +141,13 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    seed: int = 0
-    threads: int = 0
-    device: str = 'cpu'
+    seed: int = setting(
+        0, 'Seed of weights, order and augmentation', limits=(0, (1 << 32) - 1))
+    threads: int = setting(0, "Threads of torch; 0: torch's own choice", limits=(0, 1024))
+    device: str = setting('cpu', 'Torch device')
 
     def __post_init__(self) -> None:
-        _require(0 <= self.seed < 1 << 32, 'seed', self.seed, 'in [0, 2**32)')
-        _require(0 <= self.threads <= 1024, 'threads', self.threads, 'in [0, 1024]')
+        check(self, TrainingError)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:

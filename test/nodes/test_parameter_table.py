@@ -10,6 +10,7 @@ from liquidspike_ros.nodes.options import PolicyOptions
 from liquidspike_ros.nodes.parameter_table import page
 from liquidspike_ros.nodes.sim_node import SimOptions
 from liquidspike_ros.nodes.train_node import TrainOptions
+from liquidspike_ros.training.configuration import TrainConfig
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'parameters.md'
 
@@ -24,5 +25,8 @@ def test_every_parameter_has_one_row_of_as_many_cells_as_the_heading() -> None:
             if line.startswith('| `')]
     declared = [*robot_declarations(), *option_declarations(PolicyOptions()),
                 *option_declarations(SimOptions()), *option_declarations(TrainOptions())]
-    assert sorted(row[0] for row in rows) == sorted(f'`{item.name}`' for item in declared)
-    assert {len(row) for row in rows} == {7}
+    from_files = option_declarations(TrainConfig())
+    assert sorted(row[0] for row in rows) == sorted(
+        f'`{item.name}`' for item in [*declared, *from_files])
+    widths = [len(row) for row in rows]
+    assert widths == [7] * len(declared) + [6] * len(from_files)
