@@ -32,12 +32,13 @@ from .multimodal_applications import (
     TriModalModel,
     VisionLanguageModel,
 )
+from .multimodal_applications.model import FusionModel
 from .sizes import LARGEST_BYTES
 from .weights_file import HEADER_LIMIT, read_header, TensorEntry, WeightsHeader, WeightsRefusal
 
 FORMAT = 'liquidspike_ros/1'
 CONFIG, WEIGHTS, PENDING = 'config.json', 'model.safetensors', 'model.safetensors.new'
-MODELS: dict[str, Callable[..., nn.Module]] = {
+MODELS: dict[str, type[FusionModel]] = {
     model.__name__: model
     for model in (RobotMultiSensorModel, VisionLanguageModel, AudioVideoModel, TriModalModel)
 }
@@ -186,7 +187,8 @@ class _Plan:
                 raise CheckpointError(f'{path}: config.{one_line(key, 80)}: unknown, '
                                       f'expected among {", ".join(known)}')
         self.path, self._model = path, MODELS[name]
-        self._arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        given = {**MODELS[name].earlier, **config}
+        self._arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
 
     def build(self) -> nn.Module:
         """The model, with random weights."""

@@ -54,6 +54,13 @@ def test_it_gives_what_the_eager_step_gives(both, small_robot, strategy):
     assert gap.state < 1e-5
 
 
+@pytest.mark.parametrize('pooling', ['attention', 'last'])
+def test_sound_is_heard_in_either_way(both, small_robot, pooling):
+    gap = compare(*both(audio_pooling=pooling), rehearsal(small_robot, 60, seed=3))
+    assert gap.action < 1e-5
+    assert gap.state < 1e-5
+
+
 @pytest.mark.parametrize('strategy', STRATEGIES)
 def test_it_sees_through_the_efficient_trunk_too(both, small_robot, strategy):
     gap = compare(*both(fusion_strategy=strategy, camera_architecture='efficient'),

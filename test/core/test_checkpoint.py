@@ -13,7 +13,11 @@ import torch
 
 from liquidspike_ros.core import checkpoint
 from liquidspike_ros.core.checkpoint import CheckpointError, from_pretrained, save_pretrained
-from liquidspike_ros.core.multimodal_applications import RobotMultiSensorModel
+from liquidspike_ros.core.multimodal_applications import (
+    AudioVideoModel,
+    RobotMultiSensorModel,
+    TriModalModel,
+)
 
 
 def model(seed: int = 0, **arguments) -> RobotMultiSensorModel:
@@ -170,6 +174,43 @@ def test_every_damage_is_one_line_naming_the_file_and_field(saved, how, message)
     with pytest.raises(CheckpointError, match=message) as caught:
         from_pretrained(saved)
     assert '\n' not in str(caught.value)
+
+
+SMALL = {'encoder_dim': 8, 'liquid_units': 4, 'spiking_units': 6, 'num_spike_steps': 2,
+         'fusion_dim': 8, 'audio_mels': 8}
+HEARING = [
+    (RobotMultiSensorModel, {'camera_size': None, 'audio_channels': 2}),
+    (TriModalModel, {'image_size': (3, 16, 16), 'text_vocab_size': 5, 'num_classes': 3,
+                     'vision_architecture': 'simple'}),
+    (AudioVideoModel, {'video_frames': 2, 'num_classes': 3, 'video_architecture': 'frame',
+                       'frame_architecture': 'simple'}),
+]
+
+
+@pytest.mark.parametrize(('kind', 'arguments'), HEARING)
+def test_a_new_model_attends_and_comes_back_so(tmp_path, kind, arguments):
+    original = kind(**SMALL | arguments)
+    ways = {key: value for key, value in original.config.items() if key in kind.earlier}
+    assert set(ways.values()) == {'attention'}
+    assert ways.keys() == kind.earlier.keys()
+    save_pretrained(original, tmp_path)
+    loaded, _ = from_pretrained(tmp_path)
+    assert loaded.config == original.config
+    assert same(original, loaded)
+
+
+@pytest.mark.parametrize(('kind', 'arguments'), HEARING)
+def test_a_config_from_before_there_was_a_choice_means_the_last_state(tmp_path, kind, arguments):
+    torch.manual_seed(0)
+    original = kind(**SMALL | arguments | dict(kind.earlier))
+    save_pretrained(original, tmp_path)
+    stored = json.loads((tmp_path / 'config.json').read_text())['config']
+    edit(tmp_path, config={key: value for key, value in stored.items() if key not in kind.earlier})
+    loaded, _ = from_pretrained(tmp_path)
+    assert same(original, loaded)
+    # What it would be saved as says so from now on.
+    assert loaded.config == original.config
+    assert loaded.config['audio_pooling'] == 'last'
 
 
 class Killed(BaseException):

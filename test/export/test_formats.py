@@ -53,6 +53,7 @@ def test_onnx_of_every_cell(robot_model, tmp_path, backbone):
     {'camera_architecture': 'efficient', 'fusion_strategy': 'early'},
     {'camera_architecture': 'resnet', 'fusion_strategy': 'early'},
     {'audio_channels': 1, 'fusion_strategy': 'early'},
+    {'audio_pooling': 'last', 'fusion_strategy': 'early'},
     {'audio_channels': None, 'lidar_shape': None},
     {'sensor_window': 16, 'fusion_strategy': 'early'},
     {'num_attention_heads': 3}, {'backend': 'reference'},

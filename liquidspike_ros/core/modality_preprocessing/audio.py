@@ -10,6 +10,8 @@ import torch
 from torch import nn, Tensor
 
 from ..computed_buffers import register_constant
+from .pooling import AttentionPooling, require_pooling
+from .spectral import SpectralTrunk
 
 MEL_SCALES = ('slaney', 'htk')
 # Power below which a mel band counts as silence: about the quantisation noise of 16 bit PCM.
@@ -78,8 +80,10 @@ class AudioPreprocessor(nn.Module):
     Per channel a log-mel spectrogram. With several channels also what tells direction, per pair:
     the level difference in every mel band, and the generalised cross-correlation with phase
     transform (Knapp & Carter, IEEE Trans. ASSP 24(4), 1976) at delays of ±``max_lag`` samples,
-    each delay its own input of the last layer. A convolution over the frames and a GRU give the
-    features. Digital silence is finite, in value and gradient.
+    each delay its own input of the last layer. Convolutions over mel and time make the frames; the
+    last layer is given the last state of a GRU over them, which tells what is heard now, and their
+    attention-weighted means, which tell what was heard anywhere in the window. Digital silence is
+    finite, in value and gradient.
 
     Args:
         sample_rate: Hz.
@@ -90,7 +94,9 @@ class AudioPreprocessor(nn.Module):
         hop_length: Step between windows, samples.
         max_lag: Largest delay between channels, samples: distance / 343 m/s · sample_rate.
         mel_scale: ``'slaney'`` or ``'htk'``.
-        hidden_dim: Width of the convolution and of the GRU.
+        hidden_dim: Width of the frames and of the GRU.
+        pooling: ``'attention'``, as above; or ``'last'``, one convolution over all bands at once
+            and the GRU's last state alone, which is slow to learn what is heard early in a window.
 
     Raises:
         ValueError: An argument is out of range.
@@ -108,6 +114,7 @@ class AudioPreprocessor(nn.Module):
         max_lag: int = 16,
         mel_scale: str = 'slaney',
         hidden_dim: int = 64,
+        pooling: str = 'attention',
     ) -> None:
         super().__init__()
         for name, value in (('sample_rate', sample_rate), ('n_mels', n_mels),
@@ -117,7 +124,9 @@ class AudioPreprocessor(nn.Module):
                 raise ValueError(f'{name}: got {value!r}, expected at least 1')
         if not 0 <= max_lag < n_fft // 2:
             raise ValueError(f'max_lag: got {max_lag!r}, expected within [0, {n_fft // 2})')
+        require_pooling(pooling)
         self.sample_rate, self.output_dim, self.channels = sample_rate, output_dim, channels
+        self.pooling = pooling
         self.n_fft, self.hop_length, self.max_lag = n_fft, hop_length, max_lag
         self.pairs = list(combinations(range(channels), 2))
         self.mel: Tensor
@@ -134,11 +143,15 @@ class AudioPreprocessor(nn.Module):
         for side, name in enumerate(('left', 'right')):
             chosen = [pair[side] for pair in self.pairs]
             register_constant(self, name, partial(torch.tensor, chosen, dtype=torch.long))
-        rows = n_mels * (channels + len(self.pairs))
+        maps = channels + len(self.pairs)
+        rows, width = n_mels * maps, hidden_dim + len(self.pairs) * (2 * max_lag + 1)
+        if pooling == 'attention':
+            self.trunk = SpectralTrunk(maps, n_mels)
+            self.attention = AttentionPooling(hidden_dim)
+            rows, width = self.trunk.rows, width + self.attention.output_dim
         self.convolution = nn.Conv1d(rows, hidden_dim, 3, padding=1)
         self.temporal = nn.GRU(hidden_dim, hidden_dim, batch_first=True)
-        delays = len(self.pairs) * (2 * max_lag + 1)
-        self.head = nn.Linear(hidden_dim + delays, output_dim)
+        self.head = nn.Linear(width, output_dim)
 
     def forward(self, samples: Tensor) -> Tensor:
         """``[B, samples]`` or ``[B, C, samples]`` -> ``[B, output_dim]``.
@@ -153,10 +166,13 @@ class AudioPreprocessor(nn.Module):
                 f'[B, {self.channels}, samples]')
             raise ValueError(f'audio: got shape {tuple(samples.shape)}, expected {form}')
         real, imaginary = self.spectrum(samples)
-        bands = self.bands(real, imaginary).to(samples.dtype)  # [B, frames, rows]
-        frames = nn.functional.silu(self.convolution(bands.transpose(1, 2)))
-        _, last = self.temporal(frames.transpose(1, 2))
+        maps = self.maps(real, imaginary).to(samples.dtype)
+        rows = self.trunk(maps) if self.pooling == 'attention' else _by_frame(maps)
+        frames = nn.functional.silu(self.convolution(rows.transpose(1, 2))).transpose(1, 2)
+        _, last = self.temporal(frames)
         features = [last[-1]]
+        if self.pooling == 'attention':
+            features.append(self.attention(frames))
         if self.pairs:
             features.append(self.delays(real, imaginary).flatten(1).to(samples.dtype))
         return nn.functional.silu(self.head(torch.cat(features, 1)))
@@ -174,13 +190,17 @@ class AudioPreprocessor(nn.Module):
 
     def bands(self, real: Tensor, imaginary: Tensor) -> Tensor:
         """Log-mel of every channel and level differences of every pair, ``[B, frames, rows]``."""
+        return _by_frame(self.maps(real, imaginary))
+
+    def maps(self, real: Tensor, imaginary: Tensor) -> Tensor:
+        """The same as ``bands``, ``[B, channels and pairs, frames, mels]``."""
         power = real.square() + imaginary.square()
         level = torch.log(power @ self.mel.to(power.dtype) + FLOOR)  # [B, C, frames, mels]
         rows = [(level + 5.0) / 5.0]  # silence −1.8, full scale about 2.5
         if self.pairs:
             difference = level.index_select(1, self.left) - level.index_select(1, self.right)
             rows.append(difference / 2.0)
-        return torch.cat(rows, 1).transpose(1, 2).flatten(2)
+        return torch.cat(rows, 1)
 
     def delays(self, real: Tensor, imaginary: Tensor) -> Tensor:
         """Phase-transformed cross-correlation ``[B, pairs, 2 · max_lag + 1]``.
@@ -196,6 +216,11 @@ class AudioPreprocessor(nn.Module):
         # The floor keeps the gradient of the square root finite at digital silence.
         size = torch.sqrt(cross_r.square() + cross_i.square() + FLOOR**2)
         return torch.cat([cross_r / size, cross_i / size], -1) @ self.lags.to(size.dtype)
+
+
+def _by_frame(maps: Tensor) -> Tensor:
+    """``[B, maps, frames, mels]`` -> ``[B, frames, maps · mels]``."""
+    return maps.transpose(1, 2).flatten(2)
 
 
 def _lag_basis(n_fft: int, max_lag: int) -> Tensor:

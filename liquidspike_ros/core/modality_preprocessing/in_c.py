@@ -19,7 +19,9 @@ from ..tick.native.plain_memory import is_plain, is_watched, Kept
 from .audio import AudioPreprocessor, FLOOR
 from .in_c_layouts import convolution, head
 from .in_c_pictures import can_see, Fits, picture, Run
+from .pooling import AttentionPooling
 from .sensor import LidarPreprocessor, SensorPreprocessor
+from .spectral import NORM_EPS, SpectralTrunk
 from .vision import EfficientTrunk, InvertedResidual, SimpleTrunk, VisionPreprocessor
 
 
@@ -85,8 +87,9 @@ def _is_untouched(module: nn.Module) -> bool:
 
 
 _PARTS = {VisionPreprocessor, SensorPreprocessor, LidarPreprocessor, AudioPreprocessor, SimpleTrunk,
-          EfficientTrunk, InvertedResidual, nn.Sequential, nn.ModuleList, nn.Conv1d, nn.Conv2d,
-          nn.Linear, nn.GroupNorm, nn.GRU, nn.SiLU, nn.AdaptiveAvgPool1d}
+          EfficientTrunk, InvertedResidual, SpectralTrunk, AttentionPooling, nn.Sequential,
+          nn.ModuleList, nn.Conv1d, nn.Conv2d, nn.Linear, nn.GroupNorm, nn.GRU, nn.SiLU,
+          nn.AdaptiveAvgPool1d}
 
 
 def _window(
@@ -125,16 +128,21 @@ def _sound(module: AudioPreprocessor, kept: Kept) -> tuple[ctypes.Structure, Fit
     heard = module.mel > 0
     bands = torch.stack([heard.int().argmax(0), bins - heard.flip(0).int().argmax(0)], 1)
     bands[~heard.any(0)] = 0
+    attends = module.pooling == 'attention'
     w = structures.Sound(
+        (structures.Convolution * 3)(*(convolution(layer, kept)
+                                       for layer in module.trunk.convolutions) if attends else ()),
         convolution(module.convolution, kept),
         *(kept.linear(*gates) for gates in zip(gru.all_weights[0][:2], gru.all_weights[0][2:],
                                                strict=True)),
+        kept.linear(module.attention.score.weight, module.attention.score.bias)
+        if attends else structures.Affine(),
         kept.linear(module.lags.t(), module.lags.new_zeros(module.lags.shape[1]))
         if module.pairs else structures.Affine(),
         kept.linear(module.head.weight, module.head.bias), kept.to(module.window, size),
         kept.to(torch.stack([phases.cos(), -phases.sin()]).float(), 2, bins),
         kept.to(module.mel.t(), mels, bins), kept.to(bands, mels, 2, dtype=torch.int64),
-        module.channels, mels, size, module.hop_length, FLOOR)
+        module.channels, mels, size, module.hop_length, FLOOR, NORM_EPS)
     function, channels = library.sound, module.channels
 
     def fits(x: Tensor) -> bool:

@@ -26,7 +26,7 @@ def convolution(layer: nn.Module, kept: Kept) -> structures.Convolution:
     bias = nn.functional.pad(layer.bias.detach(), (0, spare))
     return structures.Convolution(
         kept.to(taps, blocks, rows * columns * inputs, WIDE), kept.to(bias, blocks * WIDE),
-        inputs, outputs, rows, columns, layer.stride[0])
+        inputs, outputs, rows, columns, layer.stride[-1])
 
 
 def head(layer: nn.Linear, channels: int, kept: Kept) -> structures.Affine:

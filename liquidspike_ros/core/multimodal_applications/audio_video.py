@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import types
 from typing import Any
 
 from torch import nn, Tensor
@@ -25,6 +26,7 @@ class AudioVideoModel(FusionModel):
         video_channels: Channels of a frame.
         audio_channels: Microphones; 1 takes ``[B, samples]``, more ``[B, C, samples]``.
         audio_mels: Mel bands.
+        audio_pooling: How a sound is summed up over time; see ``AudioPreprocessor``.
         fusion_strategy: ``'early'``, ``'late'``, ``'hybrid'`` or ``'hierarchical'``.
         num_attention_heads: Heads of cross-modal attention.
         encoder_dim: Width of preprocessed and encoded features.
@@ -47,6 +49,8 @@ class AudioVideoModel(FusionModel):
         ValueError: Names the argument, what was got and what was expected.
     """
 
+    earlier = types.MappingProxyType({'audio_pooling': 'last'})
+
     def __init__(
         self,
         video_frames: int = 16,
@@ -59,6 +63,7 @@ class AudioVideoModel(FusionModel):
         video_channels: int = 3,
         audio_channels: int = 1,
         audio_mels: int = 128,
+        audio_pooling: str = 'attention',
         fusion_strategy: FusionStrategy | str = 'hierarchical',
         num_attention_heads: int = 12,
         encoder_dim: int = 512,
@@ -84,7 +89,8 @@ class AudioVideoModel(FusionModel):
                 video_frames, encoder_dim, video_architecture, input_channels=video_channels,
                 frame_architecture=frame_architecture)),
             'audio': (ModalityType.AUDIO, AudioPreprocessor(
-                audio_sample_rate, audio_mels, encoder_dim, channels=audio_channels)),
+                audio_sample_rate, audio_mels, encoder_dim, channels=audio_channels,
+                pooling=audio_pooling)),
         }
         self.network = build_network(preprocessors, num_classes, arguments)
         self.num_classes = num_classes

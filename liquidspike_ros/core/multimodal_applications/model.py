@@ -46,6 +46,8 @@ class FusionModel(PartlyFrozen):
     network: MultiModalFusionNetwork
     outside: Mapping[str, str] = types.MappingProxyType({})  # modality by module beside the network
     sample_shapes: Mapping[str, SampleShape]
+    # What the arguments that a stored config lacks, being older than they are, stood at.
+    earlier: Mapping[str, Any] = types.MappingProxyType({})
 
     @classmethod
     def preset(cls: type[Model], name: str, **overrides: Any) -> Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import types
 from typing import Any
 
 from torch import nn, Tensor
@@ -45,6 +46,7 @@ class RobotMultiSensorModel(FusionModel):
         audio_sample_rate: Hz.
         audio_window: Samples per tick; any if None.
         audio_mels: Mel bands.
+        audio_pooling: How a window of sound is summed up; see ``AudioPreprocessor``.
         camera_architecture: ``'efficient'``, ``'simple'`` or ``'resnet'``.
         fusion_strategy: ``'early'``, ``'late'``, ``'hybrid'`` or ``'hierarchical'``.
         num_attention_heads: Heads of cross-modal attention.
@@ -69,6 +71,8 @@ class RobotMultiSensorModel(FusionModel):
         ValueError: Names the argument, what was got and what was expected.
     """
 
+    earlier = types.MappingProxyType({'audio_pooling': 'last'})
+
     def __init__(
         self,
         camera_size: tuple[int, int, int] | None = (3, 224, 224),
@@ -83,6 +87,7 @@ class RobotMultiSensorModel(FusionModel):
         audio_sample_rate: int = 16000,
         audio_window: int | None = None,
         audio_mels: int = 40,
+        audio_pooling: str = 'attention',
         camera_architecture: str = 'efficient',
         fusion_strategy: FusionStrategy | str = 'early',
         num_attention_heads: int = 4,
@@ -118,7 +123,8 @@ class RobotMultiSensorModel(FusionModel):
                 lidar_shape[1], encoder_dim, circular=lidar_circular))
         if audio_channels is not None:
             preprocessors['audio'] = (ModalityType.AUDIO, AudioPreprocessor(
-                audio_sample_rate, audio_mels, encoder_dim, channels=audio_channels))
+                audio_sample_rate, audio_mels, encoder_dim, channels=audio_channels,
+                pooling=audio_pooling))
         self.network = build_network(preprocessors, action_dim, arguments,
                                      dt_scale=control_rate)
         self.action_dim = action_dim

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import types
 from typing import Any
 
 from torch import nn, Tensor
@@ -26,6 +27,7 @@ class TriModalModel(FusionModel):
         vision_architecture: ``'efficient'``, ``'simple'``, ``'resnet'`` or ``'resnet50'``.
         audio_channels: Microphones; 1 takes ``[B, samples]``, more ``[B, C, samples]``.
         audio_mels: Mel bands.
+        audio_pooling: How a sound is summed up over time; see ``AudioPreprocessor``.
         fusion_strategy: ``'early'``, ``'late'``, ``'hybrid'`` or ``'hierarchical'``.
         num_attention_heads: Heads of cross-modal attention (hybrid, hierarchical).
         encoder_dim: Width of preprocessed and encoded features.
@@ -48,6 +50,8 @@ class TriModalModel(FusionModel):
         ValueError: Names the argument, what was got and what was expected.
     """
 
+    earlier = types.MappingProxyType({'audio_pooling': 'last'})
+
     def __init__(
         self,
         image_size: tuple[int, int, int] = (3, 224, 224),
@@ -61,6 +65,7 @@ class TriModalModel(FusionModel):
         vision_architecture: str = 'efficient',
         audio_channels: int = 1,
         audio_mels: int = 128,
+        audio_pooling: str = 'attention',
         fusion_strategy: FusionStrategy | str = 'late',
         num_attention_heads: int = 6,
         encoder_dim: int = 512,
@@ -86,7 +91,8 @@ class TriModalModel(FusionModel):
             'images': (ModalityType.VISION, VisionPreprocessor(
                 image[0], encoder_dim, vision_architecture)),
             'audio': (ModalityType.AUDIO, AudioPreprocessor(
-                audio_sample_rate, audio_mels, encoder_dim, channels=audio_channels)),
+                audio_sample_rate, audio_mels, encoder_dim, channels=audio_channels,
+                pooling=audio_pooling)),
             'tokens': (ModalityType.TEXT, TextPreprocessor(
                 text_vocab_size, encoder_dim, text_seq_length, pad_id=text_pad_id)),
         }

@@ -67,6 +67,15 @@ KINDS = {
                 lambda: torch.zeros(1, 2, 4096)),
     'loud': (lambda: AudioPreprocessor(16000, 40, 32, channels=2),
              lambda: 1e6 * sound(2, 4096)),
+    'one band': (lambda: AudioPreprocessor(16000, 1, 32, hidden_dim=1), lambda: sound(4096)),
+    'odd bands': (lambda: AudioPreprocessor(8000, 21, 5, channels=2, max_lag=0, hidden_dim=13),
+                  lambda: sound(2, 8000)),
+    'stereo, last state': (lambda: AudioPreprocessor(16000, 40, 32, channels=2, pooling='last'),
+                           lambda: sound(2, 1600)),
+    'mono, last state': (lambda: AudioPreprocessor(16000, 128, 32, pooling='last'),
+                         lambda: sound(4096)),
+    'short, last state': (lambda: AudioPreprocessor(16000, 40, 32, channels=3, pooling='last'),
+                          lambda: sound(3, 1)),
 }
 
 

@@ -24,17 +24,20 @@ typedef struct {
     int32_t circular, scan; /* scan: ranges and validities come in, proximities are added */
 } Window;
 
+enum { SPECTRAL = 3 }; /* convolutions of the spectral trunk */
+
 typedef struct {
+    Convolution trunk[SPECTRAL]; /* over time and mel; no inputs: none */
     Convolution convolution;
     Affine input, recurrent;    /* of the GRU: reset, update, new */
+    Affine scores;              /* of the moments, by query; no layers: no attention */
     Affine lags;                /* of the whitened cross-spectrum; no layers: one channel */
     Affine head;
     const float *window, *turns; /* see fourier.h */
     const float *mel;            /* [mels, size / 2 + 1] */
     const int64_t *bands;        /* first bin, and the one behind the last, of each mel [mels, 2] */
     count channels, mels, size, hop;
-    float floor;
-    int32_t unused;
+    float floor, norm_eps;
 } Sound;
 
 /* Each writes features [outputs of the head], and returns 0, or 1 if memory ran out. */

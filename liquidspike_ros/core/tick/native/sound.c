@@ -1,4 +1,4 @@
-/* A window of sound to features: spectra, memory and delays. */
+/* A window of sound to features: spectra, their patterns, memory and attention, and delays. */
 #include "senses.h"
 
 #include <stdlib.h>
@@ -6,6 +6,11 @@
 #include "fourier.h"
 
 static count most(count a, count b) { return a > b ? a : b; }
+
+static int has_trunk(const Sound *w) { return w->trunk[0].inputs > 0; }
+
+/* Channels, and pairs of them. */
+static count maps_of(const Sound *w) { return w->channels * (w->channels + 1) / 2; }
 
 /* Spectra [bins, pitch] of all frames of all channels, each channel's frames side by side. */
 static void spectra(const Sound *w, const float *x, count frames, count pitch, float *work,
@@ -23,12 +28,15 @@ static void spectra(const Sound *w, const float *x, count frames, count pitch, f
     }
 }
 
-/* Log-mel of every channel, and differences between channels, as rows of a map with one empty place
- * on either side [1 + frames + 1, rows]. levels [pitch]. */
+/* Log-mel of every channel, and differences between channels, in a map with one empty place on
+ * every side: for the trunk [1 + frames + 1, 1 + mels + 1, maps], without one
+ * [1 + frames + 1, maps, mels]. levels [pitch]. */
 static void log_mel(const Sound *w, const float *power, count frames, count pitch, float *levels,
                     float *map)
 {
-    const count rows = w->convolution.inputs, bins = w->size / 2 + 1;
+    const count bins = w->size / 2 + 1, maps = maps_of(w), shared = has_trunk(w);
+    const count row = shared ? (w->mels + 2) * maps : maps * w->mels;
+    const count next_mel = shared ? maps : 1, next_map = shared ? 1 : w->mels;
     for (count m = 0; m < w->mels; m++) {
         for (count k = 0; k < pitch; k++) levels[k] = 0.0f;
         for (count f = w->bands[2 * m]; f < w->bands[2 * m + 1]; f++) {
@@ -38,13 +46,35 @@ static void log_mel(const Sound *w, const float *power, count frames, count pitc
         }
         for (count k = 0; k < pitch; k++) levels[k] = logarithm(levels[k] + w->floor);
         for (count t = 0; t < frames; t++) {
-            float *place = map + (1 + t) * rows + m;
-            for (count c = 0; c < w->channels; c++, place += w->mels)
+            float *place = map + (1 + t) * row + (shared + m) * next_mel;
+            for (count c = 0; c < w->channels; c++, place += next_map)
                 *place = (levels[c * frames + t] + 5.0f) / 5.0f;
             for (count a = 0; a < w->channels; a++)
-                for (count b = a + 1; b < w->channels; b++, place += w->mels)
+                for (count b = a + 1; b < w->channels; b++, place += next_map)
                     *place = (levels[a * frames + t] - levels[b * frames + t]) / 2.0f;
         }
+    }
+}
+
+/* The map of log_mel through the trunk to that of the convolution [1 + frames + 1, rows], in place;
+ * between [frames, bands, channels] of any layer. Each frame is convolved by itself: the stride is
+ * one of mels alone. */
+static void find_patterns(const Sound *w, count frames, count threads, float *work, float *between,
+                          float *map)
+{
+    count bands = w->mels;
+    for (int k = 0; k < SPECTRAL; k++) {
+        const Convolution *layer = w->trunk + k;
+        const count padded = bands + 2, next = places(layer, padded, layer->columns);
+        const count row = next * layer->outputs, edge = k + 1 < SPECTRAL ? layer->outputs : 0;
+        for (count t = 0; t < frames; t++)
+            convolve(layer, map + t * padded * layer->inputs, padded, 1, next, threads, work,
+                     between + t * row, 0);
+        normalised(between, frames * row, w->norm_eps, between);
+        memset(map, 0, (frames + 2) * (row + 2 * edge) * sizeof *map);
+        for (count t = 0; t < frames; t++)
+            memcpy(map + (1 + t) * (row + 2 * edge) + edge, between + t * row, row * sizeof *map);
+        bands = next;
     }
 }
 
@@ -91,37 +121,83 @@ static void remember(const Sound *w, const float *x, count frames, count threads
     }
 }
 
+/* Means of the frames [frames, units], weighted by the softmax over time of each query's scores:
+ * y [queries, units]; scores [frames, queries]. */
+static void attend_to_frames(const Affine *w, const float *x, count frames, count threads,
+                             float *scores, float *y)
+{
+    const count queries = w->outputs, units = w->inputs;
+    apply(w, x, 0, frames, threads, scores);
+    memset(y, 0, queries * units * sizeof *y);
+    for (count q = 0; q < queries; q++, y += units) {
+        float highest = scores[q], sum = 0.0f;
+        for (count t = 1; t < frames; t++)
+            highest = scores[t * queries + q] > highest ? scores[t * queries + q] : highest;
+        for (count t = 0; t < frames; t++) {
+            const float weight = exponential(scores[t * queries + q] - highest);
+            const float *restrict frame = x + t * units;
+            sum += weight;
+            for (count k = 0; k < units; k++) y[k] = FMA(weight, frame[k], y[k]);
+        }
+        for (count k = 0; k < units; k++) y[k] /= sum;
+    }
+}
+
+/* Floats that the convolutions need at most: of work, and of a map. */
+static void sizes_of_maps(const Sound *w, count frames, count threads, count *room, count *map)
+{
+    *room = convolve_room(&w->convolution, threads);
+    *map = (frames + 2) * w->convolution.inputs;
+    if (!has_trunk(w)) return;
+    count bands = w->mels;
+    for (int k = 0; k < SPECTRAL; k++) {
+        *room = most(*room, convolve_room(w->trunk + k, threads));
+        *map = most(*map, (frames + 2) * (bands + 2) * w->trunk[k].inputs);
+        bands = places(w->trunk + k, bands + 2, w->trunk[k].columns);
+    }
+}
+
+/* Samples in front of a window of n to fill the last frame: the newest must not be lost. */
+static count in_front(const Sound *w, count n)
+{
+    const count beyond = n > w->size ? (n - w->size) % w->hop : 0;
+    return n < w->size ? w->size - n : beyond ? w->hop - beyond : 0;
+}
+
 EXPORTED(int, sound)(const Sound *w, const float *x, count n, count threads, float *features)
 {
-    const count short_of = w->size - n, beyond = n > w->size ? (n - w->size) % w->hop : 0;
-    const count rest = short_of > 0 ? short_of : beyond ? w->hop - beyond : 0, length = n + rest;
+    const count rest = in_front(w, n), length = n + rest;
     const count frames = (length - w->size) / w->hop + 1, bins = w->size / 2 + 1;
     const count pitch = (w->channels * frames + FRAMES - 1) / FRAMES * FRAMES;
-    const count rows = w->convolution.inputs, units = w->recurrent.inputs;
-    const count pairs = w->lags.layers ? w->channels * (w->channels - 1) / 2 : 0;
-    const count room = most(fourier_room(w->size),
-                            most(convolve_room(&w->convolution, threads), most(pitch, 3 * units)));
-    const count sizes[8] = {w->channels * length, bins * pitch, bins * pitch, bins * pitch,
-                            (frames + 2) * rows, frames * units, frames * 3 * units,
-                            pairs * 2 * bins};
+    const count units = w->recurrent.inputs, queries = w->scores.layers ? w->scores.outputs : 0;
+    const count pairs = w->lags.layers ? maps_of(w) - w->channels : 0;
+    count room, map_size;
+    sizes_of_maps(w, frames, threads, &room, &map_size);
+    room = most(most(room, fourier_room(w->size)), most(pitch, 3 * units));
+    const count sizes[10] = {w->channels * length, bins * pitch, bins * pitch, bins * pitch,
+                             map_size, has_trunk(w) ? map_size : 0, frames * units,
+                             frames * 3 * units, frames * queries, pairs * 2 * bins};
     count total = room + w->head.inputs;
-    for (int k = 0; k < 8; k++) total += sizes[k];
+    for (int k = 0; k < 10; k++) total += sizes[k];
     float *work = calloc((size_t)total, sizeof *work);
     if (!work) return 1;
-    float *padded = work + room, *real = padded + sizes[0], *imaginary = real + sizes[1];
-    float *power = imaginary + sizes[2], *map = power + sizes[3], *heard = map + sizes[4];
-    float *given = heard + sizes[5], *whitened = given + sizes[6], *joined = whitened + sizes[7];
-    for (count c = 0; c < w->channels; c++) /* in front: the newest samples must not be lost */
+    float *part[11] = {work + room};
+    for (int k = 0; k < 10; k++) part[k + 1] = part[k] + sizes[k];
+    float *padded = part[0], *real = part[1], *imaginary = part[2], *power = part[3];
+    float *map = part[4], *heard = part[6], *whitened = part[9], *joined = part[10];
+    for (count c = 0; c < w->channels; c++)
         memcpy(padded + c * length + rest, x + c * n, n * sizeof *x);
     spectra(w, padded, frames, pitch, work, real, imaginary);
     for (count k = 0; k < bins * pitch; k++)
         power[k] = FMA(real[k], real[k], imaginary[k] * imaginary[k]);
     log_mel(w, power, frames, pitch, work, map);
+    if (has_trunk(w)) find_patterns(w, frames, threads, work, part[5], map);
     convolve(&w->convolution, map, 0, 1, frames, threads, work, heard, 0);
-    remember(w, heard, frames, threads, given, work, joined);
+    remember(w, heard, frames, threads, part[7], work, joined);
+    if (queries) attend_to_frames(&w->scores, heard, frames, threads, part[8], joined + units);
     if (pairs) {
         cross(w, real, imaginary, frames, pitch, whitened);
-        apply(&w->lags, whitened, 0, pairs, threads, joined + units);
+        apply(&w->lags, whitened, 0, pairs, threads, joined + (1 + queries) * units);
     }
     apply(&w->head, joined, 0, 1, threads, features);
     all_silu(features, w->head.outputs);

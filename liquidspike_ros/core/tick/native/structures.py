@@ -128,10 +128,11 @@ class Sound(ctypes.Structure):
     """Sound to features."""
 
     _fields_: ClassVar[Any] = [
-        ('convolution', Convolution), ('input', Affine), ('recurrent', Affine), ('lags', Affine),
-        ('head', Affine), ('window', _Pointer), ('turns', _Pointer), ('mel', _Pointer),
-        ('bands', _Pointer), ('channels', _Count), ('mels', _Count), ('size', _Count),
-        ('hop', _Count), ('floor', _Float), ('unused', _Int)]
+        ('trunk', Convolution * 3), ('convolution', Convolution), ('input', Affine),
+        ('recurrent', Affine), ('scores', Affine), ('lags', Affine), ('head', Affine),
+        ('window', _Pointer), ('turns', _Pointer), ('mel', _Pointer), ('bands', _Pointer),
+        ('channels', _Count), ('mels', _Count), ('size', _Count), ('hop', _Count),
+        ('floor', _Float), ('norm_eps', _Float)]
 
 
 class Sense(ctypes.Structure):
