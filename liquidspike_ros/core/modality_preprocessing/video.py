@@ -6,6 +6,7 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
+from .pooling import AttentionPooling, require_pooling
 from .vision import VisionPreprocessor
 
 ARCHITECTURES = ('3d', 'frame')
@@ -66,6 +67,9 @@ class VideoPreprocessor(nn.Module):
             ``VisionPreprocessor`` on each frame and a GRU over the frames.
         input_channels: ``C``.
         frame_architecture: Architecture of the ``VisionPreprocessor``; used by ``'frame'`` only.
+        pooling: What the last layer of ``'frame'`` is given: with ``'attention'`` the last state of
+            the GRU and an attention-weighted mean of all its states; with ``'last'`` that state
+            alone, which is slow to learn what is seen early in a clip.
 
     Raises:
         ValueError: An argument is out of range.
@@ -79,6 +83,7 @@ class VideoPreprocessor(nn.Module):
         *,
         input_channels: int = 3,
         frame_architecture: str = 'efficient',
+        pooling: str = 'attention',
     ) -> None:
         super().__init__()
         if architecture not in ARCHITECTURES:
@@ -88,7 +93,8 @@ class VideoPreprocessor(nn.Module):
                             ('input_channels', input_channels)):
             if value < 1:
                 raise ValueError(f'{name}: got {value!r}, expected at least 1')
-        self.num_frames, self.output_dim = num_frames, output_dim
+        require_pooling(pooling)
+        self.num_frames, self.output_dim, self.pooling = num_frames, output_dim, pooling
         self.input_channels, self.architecture = input_channels, architecture
         if architecture == '3d':
             self.trunk = VolumeTrunk(input_channels)
@@ -96,7 +102,11 @@ class VideoPreprocessor(nn.Module):
         else:
             self.frames = VisionPreprocessor(input_channels, output_dim, frame_architecture)
             self.temporal = nn.GRU(output_dim, output_dim, batch_first=True)
-            self.head = nn.Linear(output_dim, output_dim)
+            width = output_dim
+            if pooling == 'attention':
+                self.attention = AttentionPooling(output_dim, queries=1)
+                width += self.attention.output_dim
+            self.head = nn.Linear(width, output_dim)
 
     def forward(self, video: Tensor) -> Tensor:
         """``[B, T, C, H, W]`` in [0, 1] -> ``[B, output_dim]``.
@@ -115,8 +125,11 @@ class VideoPreprocessor(nn.Module):
             maps = self.trunk((video.transpose(1, 2) - 0.45) / 0.225)  # mean, std over ImageNet
             return functional.silu(self.head(self._cells(maps)))
         frames = self.frames(video.flatten(0, 1)).unflatten(0, video.shape[:2])
-        _, last = self.temporal(frames)
-        return functional.silu(self.head(last[-1]))
+        states, last = self.temporal(frames)
+        features = last[-1]
+        if self.pooling == 'attention':
+            features = torch.cat([features, self.attention(states)], 1)
+        return functional.silu(self.head(features))
 
     @staticmethod
     def _cells(maps: Tensor) -> Tensor:

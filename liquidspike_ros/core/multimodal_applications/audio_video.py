@@ -24,6 +24,7 @@ class AudioVideoModel(FusionModel):
         video_architecture: ``'3d'`` or ``'frame'``.
         frame_architecture: Architecture of the trunk of ``'frame'``.
         video_channels: Channels of a frame.
+        video_pooling: How ``'frame'`` sums up a clip; see ``VideoPreprocessor``.
         audio_channels: Microphones; 1 takes ``[B, samples]``, more ``[B, C, samples]``.
         audio_mels: Mel bands.
         audio_pooling: How a sound is summed up over time; see ``AudioPreprocessor``.
@@ -49,7 +50,7 @@ class AudioVideoModel(FusionModel):
         ValueError: Names the argument, what was got and what was expected.
     """
 
-    earlier = types.MappingProxyType({'audio_pooling': 'last'})
+    earlier = types.MappingProxyType({'audio_pooling': 'last', 'video_pooling': 'last'})
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class AudioVideoModel(FusionModel):
         video_architecture: str = '3d',
         frame_architecture: str = 'efficient',
         video_channels: int = 3,
+        video_pooling: str = 'attention',
         audio_channels: int = 1,
         audio_mels: int = 128,
         audio_pooling: str = 'attention',
@@ -87,7 +89,7 @@ class AudioVideoModel(FusionModel):
         preprocessors: dict[str, tuple[ModalityType, nn.Module]] = {
             'video': (ModalityType.VIDEO, VideoPreprocessor(
                 video_frames, encoder_dim, video_architecture, input_channels=video_channels,
-                frame_architecture=frame_architecture)),
+                frame_architecture=frame_architecture, pooling=video_pooling)),
             'audio': (ModalityType.AUDIO, AudioPreprocessor(
                 audio_sample_rate, audio_mels, encoder_dim, channels=audio_channels,
                 pooling=audio_pooling)),
