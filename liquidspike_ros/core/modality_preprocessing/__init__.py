@@ -1,8 +1,9 @@
 """Preprocessors: one raw input in, one feature vector per sample out.
 
 One module a sense: ``vision`` (with the trunks of ``resnet``), ``sensor`` (windows and scans),
-``audio``, ``video``, ``text``. ``in_c`` runs those of a deployed policy in C (pictures by
-``in_c_pictures``, the layout of layers by ``in_c_layouts``).
+``audio`` (with the ``spectral`` trunk), ``video``, ``text``; ``pooling`` over time. ``in_c`` runs
+those of a deployed policy in C (pictures by ``in_c_pictures``, layers laid out by
+``in_c_layouts``).
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 At a batch of one a tick in torch is a hundred and more operator calls that each cost more than what
 they compute; the C code (``tick.c``) takes little longer than reading the weights once. So it is
-with the preprocessors of a deployed policy (``senses.c``, ``sound.c``,
-``efficient.c``, which
-``modality_preprocessing.in_c`` calls). The code is built when the package is installed and needs no
+with the preprocessors of a deployed policy (``senses.c``, ``sound.c``, ``efficient.c``), which
+``modality_preprocessing.in_c`` calls. The code is built when the package is installed and needs no
 header but C's own. Without a compiler, on processors it was not built for, or with
 ``LIQUIDSPIKE_NATIVE=0`` in the environment, ticks run in torch, with the same values up to
 rounding.
