@@ -15,7 +15,8 @@ import liquidspike_ros
 ROOT = Path(liquidspike_ros.__file__).parent
 PACKAGE = 'liquidspike_ros'
 
-NEURAL = {'torch', 'numpy', 'ncps', 'snntorch', 'safetensors'}
+# torch needs and brings typing_extensions.
+NEURAL = {'torch', 'numpy', 'ncps', 'snntorch', 'safetensors', 'typing_extensions'}
 OFFLINE = NEURAL | {'yaml', 'cv2', 'rosbags', 'tqdm'}
 COMPRESSION = {'lz4', 'backports', 'compression'}  # rosbags brings and needs them
 SIMULATED = OFFLINE | {'mujoco', 'matplotlib', 'av', 'PIL'}

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 import errno
 import hashlib
-import inspect
 import json
 import os
 from pathlib import Path
@@ -181,7 +180,7 @@ class _Plan:
         if name not in MODELS:
             raise CheckpointError(f'{path}: model_class: got {brief(name)}, '
                                   f'expected one of {", ".join(MODELS)}')
-        known = inspect.signature(MODELS[name]).parameters
+        known = MODELS[name].arguments()
         for key in config:
             if key not in known:
                 raise CheckpointError(f'{path}: config.{one_line(key, 80)}: unknown, '

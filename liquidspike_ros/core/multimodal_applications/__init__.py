@@ -1,7 +1,7 @@
 """Ready-made models: robot control, vision and language, audio and video, all three.
 
 ``robot``, ``vision_language`` (captions by ``generation``), ``audio_video`` and ``tri_modal``, on
-what they share: ``model`` (configuration, ways in, state) and ``presets``.
+what they share: ``model`` (configuration, ways in, state), ``arguments`` and ``presets``.
 """
 
 from __future__ import annotations

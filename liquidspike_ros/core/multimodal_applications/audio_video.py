@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import types
-from typing import Any
+from typing import ClassVar, TYPE_CHECKING
 
 from torch import nn, Tensor
 
 from ..modality_preprocessing import AudioPreprocessor, VideoPreprocessor
-from ..multimodal_fusion import FusionInfo, FusionStrategy, ModalityType
+from ..multimodal_fusion import FusionInfo, ModalityType
+from .arguments import EncoderArguments
 from .model import audio_shape, build_network, FusionModel
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class AudioVideoModel(FusionModel):
@@ -28,28 +31,14 @@ class AudioVideoModel(FusionModel):
         audio_channels: Microphones; 1 takes ``[B, samples]``, more ``[B, C, samples]``.
         audio_mels: Mel bands.
         audio_pooling: How a sound is summed up over time; see ``AudioPreprocessor``.
-        fusion_strategy: ``'early'``, ``'late'``, ``'hybrid'`` or ``'hierarchical'``.
-        num_attention_heads: Heads of cross-modal attention.
-        encoder_dim: Width of preprocessed and encoded features.
-        liquid_units: Liquid units per encoder, and of the joint memory.
-        spiking_units: Neurons per modality.
-        num_spike_steps: Spike steps per clip.
-        beta: Initial membrane decay per spike step.
-        backbone: Liquid cell: ``'cfc'``, ``'ltc'``, ``'ncp'`` or ``'ncp_ltc'``.
-        backbone_options: Further arguments of the liquid cells, such as ``{'mixed_memory':
-            True}``; see ``ModalityConfig``.
-        coding: How features reach the neurons: ``'direct'``, ``'rate'``, ``'latency'`` or
-            ``'delta'``; see ``spike_coding``.
-        spiking_options: Further arguments of the neurons, such as ``{'reset': 'zero'}``; see
-            ``ModalityConfig``.
-        dropout: Dropout of encoded features.
-        modality_dropout: Chance that a modality is dropped while training.
-        backend: ``'fused'`` or ``'reference'``.
+        encoder: See ``EncoderArguments``; by default hierarchical fusion, 12 attention heads.
 
     Raises:
         ValueError: Names the argument, what was got and what was expected.
     """
 
+    encoder_defaults: ClassVar[EncoderArguments] = {
+        'fusion_strategy': 'hierarchical', 'num_attention_heads': 12}
     earlier = types.MappingProxyType({'audio_pooling': 'last', 'video_pooling': 'last'})
 
     def __init__(
@@ -66,32 +55,24 @@ class AudioVideoModel(FusionModel):
         audio_channels: int = 1,
         audio_mels: int = 128,
         audio_pooling: str = 'attention',
-        fusion_strategy: FusionStrategy | str = 'hierarchical',
-        num_attention_heads: int = 12,
-        encoder_dim: int = 512,
-        liquid_units: int = 256,
-        spiking_units: int = 128,
-        num_spike_steps: int = 32,
-        beta: float = 0.95,
-        backbone: str = 'cfc',
-        backbone_options: Mapping[str, Any] | None = None,
-        coding: str = 'direct',
-        spiking_options: Mapping[str, Any] | None = None,
-        dropout: float = 0.1,
-        modality_dropout: float | Mapping[str, float] = 0.0,
-        backend: str = 'fused',
+        **encoder: Unpack[EncoderArguments],
     ) -> None:
-        arguments = dict(locals())
         super().__init__()
-        self.remember(arguments)
+        arguments = self.remember(
+            encoder, video_frames=video_frames, audio_sample_rate=audio_sample_rate,
+            fusion_dim=fusion_dim, num_classes=num_classes, video_architecture=video_architecture,
+            frame_architecture=frame_architecture, video_channels=video_channels,
+            video_pooling=video_pooling, audio_channels=audio_channels, audio_mels=audio_mels,
+            audio_pooling=audio_pooling)
+        width = arguments['encoder_dim']
         self.sample_shapes = {'video': (video_frames, video_channels, 'H', 'W'),
                               'audio': audio_shape(audio_channels)}
         preprocessors: dict[str, tuple[ModalityType, nn.Module]] = {
             'video': (ModalityType.VIDEO, VideoPreprocessor(
-                video_frames, encoder_dim, video_architecture, input_channels=video_channels,
+                video_frames, width, video_architecture, input_channels=video_channels,
                 frame_architecture=frame_architecture, pooling=video_pooling)),
             'audio': (ModalityType.AUDIO, AudioPreprocessor(
-                audio_sample_rate, audio_mels, encoder_dim, channels=audio_channels,
+                audio_sample_rate, audio_mels, width, channels=audio_channels,
                 pooling=audio_pooling)),
         }
         self.network = build_network(preprocessors, num_classes, arguments)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import inspect
 from numbers import Integral, Real
 import types
-from typing import Any, Literal, overload, TypeVar
+from typing import Any, ClassVar, Literal, overload, TypeVar
 
 import torch
 from torch import nn, Tensor
@@ -25,12 +26,10 @@ from ..multimodal_fusion import (
 from ..multimodal_fusion.config import parse_enum
 from ..multimodal_fusion.network import Inputs, NOMINAL_DT
 from ..sizes import LARGEST, LARGEST_SIDE, require_size
+from .arguments import DEFAULTS, EncoderArguments
 
-# Constructor arguments that go to every modality as they are.
-ENCODER_ARGUMENTS = (
-    'encoder_dim', 'liquid_units', 'spiking_units', 'num_spike_steps', 'beta', 'backbone',
-    'backbone_options', 'coding', 'spiking_options', 'dropout',
-)
+# Of the encoders' arguments, those of the network as a whole.
+OF_THE_NETWORK = ('fusion_strategy', 'num_attention_heads', 'modality_dropout', 'backend')
 
 SampleShape = tuple[int | str | None, ...]
 Model = TypeVar('Model', bound='FusionModel')
@@ -40,12 +39,13 @@ class FusionModel(PartlyFrozen):
     """A ``MultiModalFusionNetwork`` with named inputs of known shape; holds no state.
 
     A subclass sets ``network`` and ``sample_shapes`` (the shape of one sample by modality, a name
-    or None where a size is free), and calls ``remember`` with its constructor's ``locals()``.
+    or None where a size is free), and calls ``remember`` with its constructor's arguments.
     """
 
     network: MultiModalFusionNetwork
     outside: Mapping[str, str] = types.MappingProxyType({})  # modality by module beside the network
     sample_shapes: Mapping[str, SampleShape]
+    encoder_defaults: ClassVar[EncoderArguments] = {}  # where they differ from ``DEFAULTS``
     # What the arguments that a stored config lacks, being older than they are, stood at.
     earlier: Mapping[str, Any] = types.MappingProxyType({})
 
@@ -64,17 +64,39 @@ class FusionModel(PartlyFrozen):
 
         return cls(**preset_arguments(cls.__name__, name, overrides))
 
-    def remember(self, arguments: Mapping[str, Any]) -> None:
+    def remember(self, encoder: EncoderArguments, **own: Any) -> dict[str, Any]:
         """Keep the constructor's arguments for ``config``, their sizes checked.
 
+        Args:
+            encoder: What was given of ``EncoderArguments``.
+            own: All other arguments, by name.
+
+        Returns:
+            Everything by name, with the defaults of what was not given.
+
         Raises:
+            TypeError: An argument is unknown.
             ValueError: A size is no whole number, or out of range.
         """
+        defaults = {**DEFAULTS, **self.encoder_defaults}
+        unknown = sorted(encoder.keys() - defaults.keys())
+        if unknown:
+            raise TypeError(f'{type(self).__name__}: got an unexpected argument {unknown[0]!r}, '
+                            f'expected one of {", ".join(self.arguments())}')
+        arguments = {**own, **defaults, **encoder}
         for name in LARGEST.keys() & arguments.keys():
             if arguments[name] is not None:
                 require_size(name, arguments[name], least=int(name != 'num_sensors'))
-        self._config = {key: _plain(value) for key, value in arguments.items()
-                        if key not in ('self', '__class__')}
+        self._config = {key: _plain(value) for key, value in arguments.items()}
+        return arguments
+
+    @classmethod
+    def arguments(cls) -> dict[str, Any]:
+        """All arguments of the constructor, with their defaults."""
+        own = {name: parameter.default
+               for name, parameter in inspect.signature(cls).parameters.items()
+               if parameter.kind is not inspect.Parameter.VAR_KEYWORD}
+        return {**own, **DEFAULTS, **cls.encoder_defaults}
 
     @property
     def config(self) -> dict[str, Any]:
@@ -232,7 +254,7 @@ def build_network(
     Raises:
         ValueError: Names the argument, what was got and what was expected.
     """
-    shared = {name: arguments[name] for name in ENCODER_ARGUMENTS}
+    shared = {name: arguments[name] for name in DEFAULTS if name not in OF_THE_NETWORK}
     strategy = parse_enum('fusion_strategy', arguments['fusion_strategy'], FusionStrategy)
     remembers = strategy in (FusionStrategy.HYBRID, FusionStrategy.HIERARCHICAL)
     return MultiModalFusionNetwork(

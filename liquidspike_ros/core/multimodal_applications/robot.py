@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import types
-from typing import Any
+from typing import ClassVar, TYPE_CHECKING
 
 from torch import nn, Tensor
 
@@ -15,9 +14,13 @@ from ..modality_preprocessing import (
     SensorPreprocessor,
     VisionPreprocessor,
 )
-from ..multimodal_fusion import FusionInfo, FusionStrategy, ModalityType
+from ..multimodal_fusion import FusionInfo, ModalityType
 from ..sizes import LARGEST_SIDE, require_size
+from .arguments import EncoderArguments
 from .model import build_network, FusionModel, image_shape, SampleShape
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class RobotMultiSensorModel(FusionModel):
@@ -48,29 +51,17 @@ class RobotMultiSensorModel(FusionModel):
         audio_mels: Mel bands.
         audio_pooling: How a window of sound is summed up; see ``AudioPreprocessor``.
         camera_architecture: ``'efficient'``, ``'simple'`` or ``'resnet'``.
-        fusion_strategy: ``'early'``, ``'late'``, ``'hybrid'`` or ``'hierarchical'``.
-        num_attention_heads: Heads of cross-modal attention.
-        encoder_dim: Width of preprocessed and encoded features.
-        liquid_units: Liquid units per encoder, and of the joint memory.
-        spiking_units: Neurons per modality.
-        num_spike_steps: Spike steps per tick.
-        beta: Initial membrane decay per spike step.
-        backbone: Liquid cell: ``'cfc'``, ``'ltc'``, ``'ncp'`` or ``'ncp_ltc'``.
-        backbone_options: Further arguments of the liquid cells, such as ``{'mixed_memory':
-            True}``; see ``ModalityConfig``.
-        coding: How features reach the neurons: ``'direct'``, ``'rate'``, ``'latency'`` or
-            ``'delta'``; see ``spike_coding``.
-        spiking_options: Further arguments of the neurons, such as ``{'reset': 'zero'}``; see
-            ``ModalityConfig``.
-        dropout: Dropout of encoded features.
-        modality_dropout: Chance that a modality is dropped while training.
         control_rate: Nominal control rate, Hz; one period is a timespan of 1 to the liquid cells.
-        backend: ``'fused'`` or ``'reference'``.
+        encoder: See ``EncoderArguments``; by default early fusion, 4 attention heads, 256 wide,
+            128 liquid units, 16 spike steps, no dropout.
 
     Raises:
         ValueError: Names the argument, what was got and what was expected.
     """
 
+    encoder_defaults: ClassVar[EncoderArguments] = {
+        'fusion_strategy': 'early', 'num_attention_heads': 4, 'encoder_dim': 256,
+        'liquid_units': 128, 'num_spike_steps': 16, 'dropout': 0.0}
     earlier = types.MappingProxyType({'audio_pooling': 'last'})
 
     def __init__(
@@ -89,41 +80,34 @@ class RobotMultiSensorModel(FusionModel):
         audio_mels: int = 40,
         audio_pooling: str = 'attention',
         camera_architecture: str = 'efficient',
-        fusion_strategy: FusionStrategy | str = 'early',
-        num_attention_heads: int = 4,
-        encoder_dim: int = 256,
-        liquid_units: int = 128,
-        spiking_units: int = 128,
-        num_spike_steps: int = 16,
-        beta: float = 0.95,
-        backbone: str = 'cfc',
-        backbone_options: Mapping[str, Any] | None = None,
-        coding: str = 'direct',
-        spiking_options: Mapping[str, Any] | None = None,
-        dropout: float = 0.0,
-        modality_dropout: float | Mapping[str, float] = 0.0,
         control_rate: float = 15.0,
-        backend: str = 'fused',
+        **encoder: Unpack[EncoderArguments],
     ) -> None:
-        arguments = dict(locals())
         super().__init__()
-        self.remember(arguments)
+        arguments = self.remember(
+            encoder, camera_size=camera_size, num_sensors=num_sensors, fusion_dim=fusion_dim,
+            action_dim=action_dim, sensor_window=sensor_window, lidar_shape=lidar_shape,
+            lidar_circular=lidar_circular, audio_channels=audio_channels,
+            audio_sample_rate=audio_sample_rate, audio_window=audio_window, audio_mels=audio_mels,
+            audio_pooling=audio_pooling, camera_architecture=camera_architecture,
+            control_rate=control_rate)
+        width = arguments['encoder_dim']
         self.sample_shapes = _sample_shapes(
             camera_size, num_sensors, sensor_window, lidar_shape, audio_channels, audio_window
         )
         preprocessors: dict[str, tuple[ModalityType, nn.Module]] = {}
         if camera_size is not None:
             preprocessors['camera'] = (ModalityType.VISION, VisionPreprocessor(
-                camera_size[0], encoder_dim, camera_architecture))
+                camera_size[0], width, camera_architecture))
         if num_sensors:
             preprocessors['sensors'] = (ModalityType.SENSOR, SensorPreprocessor(
-                num_sensors, encoder_dim))
+                num_sensors, width))
         if lidar_shape is not None:
             preprocessors['lidar'] = (ModalityType.SENSOR, LidarPreprocessor(
-                lidar_shape[1], encoder_dim, circular=lidar_circular))
+                lidar_shape[1], width, circular=lidar_circular))
         if audio_channels is not None:
             preprocessors['audio'] = (ModalityType.AUDIO, AudioPreprocessor(
-                audio_sample_rate, audio_mels, encoder_dim, channels=audio_channels,
+                audio_sample_rate, audio_mels, width, channels=audio_channels,
                 pooling=audio_pooling))
         self.network = build_network(preprocessors, action_dim, arguments,
                                      dt_scale=control_rate)

@@ -6,15 +6,18 @@ text one by one, the image before it all along, and what it knows of earlier wor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import torch
 from torch import nn, Tensor
 
 from ..modality_preprocessing import TextPreprocessor, TokenEmbedding, VisionPreprocessor
-from ..multimodal_fusion import FusionInfo, FusionStrategy, ModalityType, State
+from ..multimodal_fusion import FusionInfo, ModalityType, State
+from .arguments import EncoderArguments
 from .model import build_network, FusionModel, image_shape
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 TASKS = ('classification', 'captioning')
 
@@ -34,23 +37,7 @@ class VisionLanguageModel(FusionModel):
             that follows each of the ``S`` given ones; ``generate_caption`` writes from these.
         text_pad_id: Id that stands for no token; see ``TokenEmbedding``.
         vision_architecture: ``'resnet'``, ``'resnet50'``, ``'efficient'`` or ``'simple'``.
-        fusion_strategy: ``'early'``, ``'late'``, ``'hybrid'`` or ``'hierarchical'``.
-        num_attention_heads: Heads of cross-modal attention.
-        encoder_dim: Width of preprocessed and encoded features.
-        liquid_units: Liquid units per encoder, and of the joint memory.
-        spiking_units: Neurons per modality.
-        num_spike_steps: Spike steps per input; per place of the text in captioning.
-        beta: Initial membrane decay per spike step.
-        backbone: Liquid cell: ``'cfc'``, ``'ltc'``, ``'ncp'`` or ``'ncp_ltc'``.
-        backbone_options: Further arguments of the liquid cells, such as ``{'mixed_memory':
-            True}``; see ``ModalityConfig``.
-        coding: How features reach the neurons: ``'direct'``, ``'rate'``, ``'latency'`` or
-            ``'delta'``; see ``spike_coding``.
-        spiking_options: Further arguments of the neurons, such as ``{'reset': 'zero'}``; see
-            ``ModalityConfig``.
-        dropout: Dropout of encoded features.
-        modality_dropout: Chance that a modality is dropped while training.
-        backend: ``'fused'`` or ``'reference'``.
+        encoder: See ``EncoderArguments``; by default hybrid fusion, 8 attention heads.
 
     Raises:
         ValueError: Names the argument, what was got and what was expected.
@@ -67,45 +54,35 @@ class VisionLanguageModel(FusionModel):
         task: str | None = None,
         text_pad_id: int = 0,
         vision_architecture: str = 'resnet',
-        fusion_strategy: FusionStrategy | str = 'hybrid',
-        num_attention_heads: int = 8,
-        encoder_dim: int = 512,
-        liquid_units: int = 256,
-        spiking_units: int = 128,
-        num_spike_steps: int = 32,
-        beta: float = 0.95,
-        backbone: str = 'cfc',
-        backbone_options: Mapping[str, Any] | None = None,
-        coding: str = 'direct',
-        spiking_options: Mapping[str, Any] | None = None,
-        dropout: float = 0.1,
-        modality_dropout: float | Mapping[str, float] = 0.0,
-        backend: str = 'fused',
+        **encoder: Unpack[EncoderArguments],
     ) -> None:
         if task is None:
             task = 'captioning' if num_classes == text_vocab_size else 'classification'
-        arguments = dict(locals())
         super().__init__()
-        self.remember(arguments)
+        arguments = self.remember(
+            encoder, image_size=image_size, text_vocab_size=text_vocab_size,
+            text_seq_length=text_seq_length, fusion_dim=fusion_dim, num_classes=num_classes,
+            task=task, text_pad_id=text_pad_id, vision_architecture=vision_architecture)
+        width = arguments['encoder_dim']
         if task not in TASKS:
             raise ValueError(f'task: got {task!r}, expected one of {", ".join(TASKS)}')
         self.task, self.num_classes = task, num_classes
         self.text_vocab_size, self.text_seq_length = text_vocab_size, text_seq_length
         image = image_shape('image_size', image_size)
         self.sample_shapes = {'images': image, 'tokens': ('S',)}
-        vision = VisionPreprocessor(image[0], encoder_dim, vision_architecture)
+        vision = VisionPreprocessor(image[0], width, vision_architecture)
         if task == 'classification':
-            text: nn.Module = TextPreprocessor(text_vocab_size, encoder_dim, text_seq_length,
+            text: nn.Module = TextPreprocessor(text_vocab_size, width, text_seq_length,
                                                pad_id=text_pad_id)
             seen: nn.Module = vision
         else:
             # The image is looked at once, not once per word: the network gets its features.
             self.vision = vision
             self.outside = {'vision': 'images', 'words': 'tokens'}
-            self.words = TokenEmbedding(text_vocab_size, encoder_dim, text_seq_length,
+            self.words = TokenEmbedding(text_vocab_size, width, text_seq_length,
                                         text_pad_id)
-            self.to_words = nn.Sequential(nn.Linear(fusion_dim, encoder_dim),
-                                          nn.LayerNorm(encoder_dim))
+            self.to_words = nn.Sequential(nn.Linear(fusion_dim, width),
+                                          nn.LayerNorm(width))
             self.word_bias = nn.Parameter(torch.zeros(text_vocab_size))
             seen, text = nn.Identity(), nn.Identity()
         self.network = build_network(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -64,9 +63,23 @@ def test_a_coded_stream_is_walked_as_it_is_stepped(robot, strategy, coding):
 
 def test_every_setting_of_a_modality_is_a_keyword_of_every_model(application):
     settings = {field.name for field in dataclasses.fields(ModalityConfig)}
-    keywords = {name for name, parameter in inspect.signature(application.kind).parameters.items()
-                if parameter.kind is inspect.Parameter.KEYWORD_ONLY}
-    assert settings - keywords == {'type', 'input_dim', 'preprocessing'}
+    assert settings - application.kind.arguments().keys() == {'type', 'input_dim', 'preprocessing'}
+
+
+def test_an_unknown_argument_is_named_as_python_names_one(application):
+    with pytest.raises(TypeError, match=f"^{application.kind.__name__}: got an unexpected argument "
+                                        "'liquid_unit', expected one of .*liquid_units"):
+        application.kind(liquid_unit=4)
+
+
+def test_arguments_and_their_defaults_are_those_of_a_model_built_without_any(application):
+    arguments = {key: list(value) if isinstance(value, tuple) else value
+                 for key, value in application.kind.arguments().items()}
+    with torch.device('meta'):
+        config = application.kind().config
+    if 'task' in config:  # follows from the others where it is None
+        arguments['task'] = config['task']
+    assert config == arguments
 
 
 def test_the_configuration_handed_out_is_a_copy(robot):
