@@ -29,7 +29,7 @@ from .eager_step import Row, to_host, with_finite_flag
 from .rehearsal import blank_observation
 from .tensors import INPUT_NAMES, observation_tensors, scale_camera, sensor_scale
 
-_KINDS: Mapping[type, int] = {structures.Image: 0, structures.Window: 1, structures.Sound: 2,
+_KINDS: Mapping[type, int] = {structures.SimpleImage: 0, structures.Window: 1, structures.Sound: 2,
                                structures.EfficientImage: 3}
 Array = NDArray[Any]
 

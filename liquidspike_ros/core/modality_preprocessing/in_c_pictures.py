@@ -45,7 +45,7 @@ def picture(module: VisionPreprocessor, kept: Kept) -> tuple[ctypes.Structure, F
         function, least = library.efficient_image, 1
     else:
         convolutions = [part for part in module.backbone.modules() if isinstance(part, nn.Conv2d)]
-        w = structures.Image((structures.Convolution * 3)(
+        w = structures.SimpleImage((structures.Convolution * 3)(
             *(layouts.convolution(layer, kept) for layer in convolutions)), *normalisation, *last)
         function = library.image
         least = convolutions[0].kernel_size[0] - 2 * int(convolutions[0].padding[0])
@@ -67,7 +67,7 @@ def _efficient(
     last: tuple[structures.Affine, int, int], kept: Kept
 ) -> structures.EfficientImage:
     stem, norm, _, *blocks = trunk.layers
-    array = (structures.InvertedResidual * len(blocks))(*(_block(block, kept) for block in blocks))
+    array = (structures.InvertedBlock * len(blocks))(*(_block(block, kept) for block in blocks))
     w = structures.EfficientImage(
         layouts.matrix(stem, kept), layouts.group_norm(norm, kept), ctypes.addressof(array),
         len(array), channels, *normalisation, *last)
@@ -75,11 +75,11 @@ def _efficient(
     return w
 
 
-def _block(block: nn.Module, kept: Kept) -> structures.InvertedResidual:
+def _block(block: nn.Module, kept: Kept) -> structures.InvertedBlock:
     assert isinstance(block, InvertedResidual)
     expand, expanded, _, filtering, filtered, _, project, projected = block.layers
     assert isinstance(filtering, nn.Conv2d)
-    return structures.InvertedResidual(
+    return structures.InvertedBlock(
         layouts.matrix(expand, kept), layouts.depthwise(filtering, kept),
         layouts.matrix(project, kept), *(layouts.group_norm(layer, kept)
                                          for layer in (expanded, filtered, projected)),

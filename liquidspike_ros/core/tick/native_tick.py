@@ -38,7 +38,7 @@ class TickInput(NamedTuple):
     dt: Tensor | float
 
 
-class TickResult(NamedTuple):
+class TickOutput(NamedTuple):
     """What it makes of it.
 
     Attributes:
@@ -97,7 +97,7 @@ class NativeTick:
         self._rates = (cells, 1, neurons)
         self._attention = (1, w.levels[-1].num_heads, cells, cells) if w.levels else None
 
-    def __call__(self, tick: TickInput, state: State, insight: bool) -> TickResult | None:
+    def __call__(self, tick: TickInput, state: State, insight: bool) -> TickOutput | None:
         """One tick; None if that is not for the C code.
 
         Args:
@@ -132,7 +132,7 @@ class NativeTick:
             for name, membrane, hx in zip(features, parts, parts[cells:], strict=False)}}
         if self._memory:
             result['memory'] = {'hx': parts[-1]}
-        return TickResult(output=output, tokens=tokens, rates=rates, attention=attention,
+        return TickOutput(output=output, tokens=tokens, rates=rates, attention=attention,
                       state=result)
 
 
@@ -167,7 +167,7 @@ class NativeEarlyTick:
         self._rates, self._adapted = (1, 1, neurons), (cells, 1, width)
         self._outputs = (1, w.last.outputs)
 
-    def __call__(self, tick: TickInput, state: State, insight: bool) -> TickResult | None:
+    def __call__(self, tick: TickInput, state: State, insight: bool) -> TickOutput | None:
         """One tick; None if that is not for the C code."""
         before = state['shared']
         addresses = _addresses([*tick.features.values(), before['membrane'], before['hx']],
@@ -190,7 +190,7 @@ class NativeEarlyTick:
         if failed:
             raise MemoryError('no memory for a tick')
         membrane, hx = torch.unsafe_split_with_sizes(after, self.state_sizes, 1)
-        return TickResult(output=output, tokens=adapted, rates=rates, attention=None,
+        return TickOutput(output=output, tokens=adapted, rates=rates, attention=None,
                       state={'shared': {'membrane': membrane, 'hx': hx}})
 
 

@@ -41,7 +41,7 @@ static Sizes sizes_for(const EfficientImage *w, const Picture *picture)
     at_least(&s.rows, rows_room(picture->width, picture->channels));
     make_room(&s, &s.x, map_of_rows(NULL, NULL, &w->norm, height, width));
     for (count b = 0; b < w->block_count; b++) {
-        const InvertedResidual *block = w->blocks + b;
+        const InvertedBlock *block = w->blocks + b;
         make_room(&s, &s.expanded, map_of_places(NULL, NULL, &block->expanded, height * width));
         at_least(&s.rows, rows_room(width, block->expanded.channels));
         height = strided(height, block->stride);
@@ -107,7 +107,7 @@ static void run_trunk(const EfficientImage *w, const Picture *picture, const Roo
     int turn = 0;
     Map map = map_of_rows(rooms->x, rooms->moments[turn], &w->norm, height, width);
     filter_picture(self, picture, w->stem, STEM_STRIDE, &map);
-    for (const InvertedResidual *b = w->blocks; b < w->blocks + w->block_count; b++) {
+    for (const InvertedBlock *b = w->blocks; b < w->blocks + w->block_count; b++) {
         meet();
         const Map expanded = map_of_places(rooms->expanded, rooms->moments[turn ^= 1],
                                            &b->expanded, height * width);
@@ -154,7 +154,7 @@ static int see(const EfficientImage *w, const Picture *picture, count threads, f
     }
     pool(rooms.x, sizes.height, sizes.width, sizes.width,
          w->blocks[w->block_count - 1].projected.channels, w->rows, w->columns, rooms.cells);
-    conclude_sense(&w->head, rooms.cells, threads, features);
+    finish_features(&w->head, rooms.cells, threads, features);
     free(all);
     return 0;
 }

@@ -10,7 +10,7 @@
 typedef struct {
     const float *stem; /* [TAPS * TAPS * channels, outputs], packed as pointwise.h has it */
     GroupNorm norm;    /* of the stem */
-    const InvertedResidual *blocks;
+    const InvertedBlock *blocks;
     count block_count, channels;
     const float *scale, *shift; /* [channels] */
     Affine head;                /* of the cells [rows, columns, outputs of the last block] */

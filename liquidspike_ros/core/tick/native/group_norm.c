@@ -93,7 +93,7 @@ static void channels_over_tiles(const Map *map, count first, double *restrict me
     memcpy(squares, spread, sizeof spread);
 }
 
-void conclude_moments(const Map *map, double *work, float *factor, float *summand)
+void affine_of_norm(const Map *map, double *work, float *factor, float *summand)
 {
     const GroupNorm *norm = map->norm;
     const count each = map->channels / norm->groups;

@@ -32,7 +32,7 @@ void take_moments(const Map *map, count tile);
 
 /* The normalisation of a map whose moments are taken, as y = factor x + summand [channels]; work
  * has 2 * channels doubles. Both are NaN where the variance overflows. */
-void conclude_moments(const Map *map, double *work, float *factor, float *summand);
+void affine_of_norm(const Map *map, double *work, float *factor, float *summand);
 
 /* SiLU of the normalised n places, in place if y is x. */
 void activate(const float *x, count n, count channels, const float *factor, const float *summand,

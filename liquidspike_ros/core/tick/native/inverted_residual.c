@@ -52,7 +52,7 @@ void multiply_map(const Worker *self, const Map *before, Reading reading, float 
     const float *const run = x;
     const Patches patches = {&run, 1, before->channels, before->channels};
     const count end = least(end_tile(self, after) * after->tile, after->places);
-    conclude_moments(before, self->work, self->factor, self->summand);
+    affine_of_norm(before, self->work, self->factor, self->summand);
     for (count p = first_tile(self, after) * after->tile; p < end; p += LOT) {
         const count until = least(p + LOT, end);
         read_map(self, before, reading, p, until, x);
@@ -63,7 +63,7 @@ void multiply_map(const Worker *self, const Map *before, Reading reading, float 
 
 void finish_map(const Worker *self, const Map *map, Reading reading, float *x)
 {
-    conclude_moments(map, self->work, self->factor, self->summand);
+    affine_of_norm(map, self->work, self->factor, self->summand);
     read_map(self, map, reading, 0, map->places, x);
 }
 
@@ -88,7 +88,7 @@ void filter_map(const Worker *self, const Map *before, count width, const float 
     Rows rows = {make_activated_row, &from, before->places / width, width, before->channels,
                  self->rows, 0};
     const count end = end_tile(self, after);
-    conclude_moments(before, self->work, self->factor, self->summand);
+    affine_of_norm(before, self->work, self->factor, self->summand);
     begin_rows(&rows, stride * first_tile(self, after));
     for (count row = first_tile(self, after); row < end; row++) {
         const float *found[TAPS];

@@ -18,7 +18,7 @@ typedef struct {
     const float *project;   /* [hidden, outputs] */
     GroupNorm expanded, filtered, projected;
     count stride, residual; /* residual: what comes in is added to what goes out */
-} InvertedResidual;
+} InvertedBlock;
 
 /* One of the threads, with memory of its own. */
 typedef struct {

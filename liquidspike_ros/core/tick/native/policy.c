@@ -8,9 +8,9 @@ EXPORTED(count, sizes)(void)
     return sizeof(Affine) + 10 * sizeof(Liquid) + 100 * sizeof(Encoders) + 1000 * sizeof(Attention)
            + 10000 * sizeof(Head) + 100000 * sizeof(Core) + 1000000 * sizeof(Adapters)
            + 10000000 * sizeof(Tick) + 100000000 * sizeof(EarlyTick)
-           + 1000000000 * (sizeof(Convolution) + 10 * sizeof(Image) + 100 * sizeof(Window)
+           + 1000000000 * (sizeof(Convolution) + 10 * sizeof(SimpleImage) + 100 * sizeof(Window)
                            + 1000 * sizeof(Sound) + 10000 * sizeof(Sense)
-                           + 100000 * sizeof(Policy) + 1000000 * sizeof(InvertedResidual)
+                           + 100000 * sizeof(Policy) + 1000000 * sizeof(InvertedBlock)
                            + 10000000 * sizeof(EfficientImage));
 }
 
@@ -40,18 +40,18 @@ static int perceive(const Sense *sense, const void *given, count threads, float 
 static void share(const Policy *w, const uint8_t *present, float *shares)
 {
     float highest = 0.0f, sum = 0.0f;
-    count there = 0;
+    count present_count = 0;
     for (count m = 0; m < w->cells; m++)
         if (present[m]) {
-            highest = there && highest > w->logits[m] ? highest : w->logits[m];
-            there++;
+            highest = present_count && highest > w->logits[m] ? highest : w->logits[m];
+            present_count++;
         }
     for (count m = 0; m < w->cells; m++) {
         shares[m] = present[m] ? exponential(w->logits[m] - highest) : 0.0f;
         sum += shares[m];
     }
-    for (count m = 0; m < w->cells && there; m++)
-        shares[m] = shares[m] / sum * (w->early ? (float)there : 1.0f);
+    for (count m = 0; m < w->cells && present_count; m++)
+        shares[m] = shares[m] / sum * (w->early ? (float)present_count : 1.0f);
 }
 
 static int all_finite(const float *x, count n)

@@ -11,7 +11,7 @@ enum { IMAGE, WINDOW, SOUND, EFFICIENT_IMAGE }; /* kinds of senses */
 /* As in structures.py, field by field. */
 
 typedef struct {
-    const void *weights;       /* Image, Window, Sound or EfficientImage */
+    const void *weights;       /* SimpleImage, Window, Sound or EfficientImage */
     count kind, height, width; /* of a picture; of anything else samples in width */
 } Sense;
 

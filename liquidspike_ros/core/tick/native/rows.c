@@ -14,7 +14,7 @@ void three_rows(Rows *rows, count middle, const float *found[TAPS])
         rows->make(rows->of, rows->next, rows->room + rows->next % TAPS * size + rows->channels);
     for (count k = 0; k < TAPS; k++) {
         const count row = middle - 1 + k;
-        const int there = row >= 0 && row < rows->height;
-        found[k] = rows->room + (there ? row % TAPS : TAPS) * size; /* the last one stays zero */
+        const int inside = row >= 0 && row < rows->height;
+        found[k] = rows->room + (inside ? row % TAPS : TAPS) * size; /* the last one stays zero */
     }
 }

@@ -6,13 +6,13 @@
 
 static count most(count a, count b) { return a > b ? a : b; }
 
-void conclude_sense(const Affine *head, const float *x, count threads, float *features)
+void finish_features(const Affine *head, const float *x, count threads, float *features)
 {
     apply(head, x, 0, 1, threads, features);
     all_silu(features, head->outputs);
 }
 
-static int see(const Image *w, const Picture *picture, count threads, float *features)
+static int see(const SimpleImage *w, const Picture *picture, count threads, float *features)
 {
     static const count padding[TRUNK + 1] = {2, 1, 1, 0};
     const count height = picture->height, width = picture->width;
@@ -42,12 +42,12 @@ static int see(const Image *w, const Picture *picture, count threads, float *fea
     }
     pool(maps + starts[TRUNK], heights[TRUNK], widths[TRUNK], widths[TRUNK],
          w->trunk[TRUNK - 1].outputs, w->rows, w->columns, work);
-    conclude_sense(&w->head, work, threads, features);
+    finish_features(&w->head, work, threads, features);
     free(maps);
     return 0;
 }
 
-EXPORTED(int, image)(const Image *w, const float *x, count height, count width, count channel_step,
+EXPORTED(int, image)(const SimpleImage *w, const float *x, count height, count width, count channel_step,
                      count row_step, count column_step, count threads, float *features)
 {
     const Picture picture = {x, NULL, w->scale, w->shift, w->trunk[0].inputs, height, width,
@@ -55,7 +55,7 @@ EXPORTED(int, image)(const Image *w, const float *x, count height, count width, 
     return see(w, &picture, threads, features);
 }
 
-int image_of_bytes(const Image *w, const uint8_t *x, count height, count width, count threads,
+int image_of_bytes(const SimpleImage *w, const uint8_t *x, count height, count width, count threads,
                    float *features)
 {
     const Picture picture = picture_of_bytes(x, w->trunk[0].inputs, height, width, w->scale,
@@ -104,7 +104,7 @@ EXPORTED(int, window)(const Window *w, const float *x, count n, count threads, f
     surround(middle, between, hidden, w->circular);
     convolve(&w->last, middle, 0, 1, after, threads, work, last, 0);
     pool(last, 1, after, after, hidden, 1, w->positions, work);
-    conclude_sense(&w->head, work, threads, features);
+    finish_features(&w->head, work, threads, features);
     free(given);
     return 0;
 }

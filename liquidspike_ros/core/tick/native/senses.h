@@ -15,7 +15,7 @@ typedef struct {
     const float *scale, *shift; /* [channels] */
     Affine head;                /* of the cells [rows, columns, channels] */
     count rows, columns;
-} Image;
+} SimpleImage;
 
 typedef struct {
     Convolution first, last;
@@ -43,11 +43,11 @@ typedef struct {
 /* Each writes features [outputs of the head], and returns 0, or 1 if memory ran out. */
 
 /* x [channels, height, width] at these distances. */
-EXPORTED(int, image)(const Image *w, const float *x, count height, count width, count channel_step,
+EXPORTED(int, image)(const SimpleImage *w, const float *x, count height, count width, count channel_step,
                      count row_step, count column_step, count threads, float *features);
 
 /* Bytes [height, width, channels], of which 255 is 1. */
-int image_of_bytes(const Image *w, const uint8_t *x, count height, count width, count threads,
+int image_of_bytes(const SimpleImage *w, const uint8_t *x, count height, count width, count threads,
                    float *features);
 
 /* x [channels, n], of a scan [2, n]. */
@@ -57,6 +57,6 @@ EXPORTED(int, window)(const Window *w, const float *x, count n, count threads, f
 EXPORTED(int, sound)(const Sound *w, const float *x, count n, count threads, float *features);
 
 /* What each of them ends with: a linear layer and SiLU. */
-void conclude_sense(const Affine *head, const float *x, count threads, float *features);
+void finish_features(const Affine *head, const float *x, count threads, float *features);
 
 #endif

@@ -36,7 +36,7 @@ static void flow(const Liquid *w, const float *x, const float *const *hx, float 
 }
 
 /* Features in rows, normalised if so wanted; zeros for what is absent. */
-static void line_up(const float *const *features, const uint8_t *present, count cells, count width,
+static void gather_rows(const float *const *features, const uint8_t *present, count cells, count width,
                     float norm_eps, float *rows)
 {
     for (count m = 0; m < cells; m++, rows += width) {
@@ -61,7 +61,7 @@ void encode(const Encoders *w, const float *const *features, const uint8_t *pres
     const count cells = w->current.layers, width = w->current.inputs, neurons = w->current.outputs;
     const count all = cells * neurons;
     float *rows = work, *drive = rows + cells * width;
-    line_up(features, present, cells, width, w->norm_eps, rows);
+    gather_rows(features, present, cells, width, w->norm_eps, rows);
     apply(&w->current, rows, width, 1, threads, drive);
     for (count m = 0; m < cells; m++) {
         const size_t bytes = neurons * sizeof *drive;
@@ -148,14 +148,14 @@ void decide(const Head *w, const float *x, count threads, float *work, float *ou
     apply(&w->last, work, 0, 1, threads, output);
 }
 
-count conclude_room(const Core *w)
+count fusion_core_room(const Core *w)
 {
     const int remembers = w->memory.first.layers > 0;
     return w->projection.inputs + w->head.first.inputs + decide_room(&w->head)
            + (remembers ? liquid_room(&w->memory) : 0);
 }
 
-void conclude(const Core *w, const float *tokens, const float *shares, count cells, float dt,
+void fusion_core(const Core *w, const float *tokens, const float *shares, count cells, float dt,
               const float *hx, count threads, float *work, float *output, float *memory)
 {
     const count width = w->projection.inputs, fused = w->projection.outputs;
@@ -182,13 +182,13 @@ void vote(const Head *w, const float *hidden, const float *shares, count threads
           float *output)
 {
     const count voters = w->first.layers, actions = w->last.outputs;
-    float *opinions = work, *said = opinions + voters * w->first.outputs;
-    apply(&w->first, hidden, w->first.inputs, 1, threads, opinions);
-    all_silu(opinions, voters * w->first.outputs);
-    apply(&w->last, opinions, w->last.inputs, 1, threads, said);
+    float *first = work, *votes = first + voters * w->first.outputs;
+    apply(&w->first, hidden, w->first.inputs, 1, threads, first);
+    all_silu(first, voters * w->first.outputs);
+    apply(&w->last, first, w->last.inputs, 1, threads, votes);
     for (count m = 0; m < voters; m++)
         for (count k = 0; k < actions; k++)
-            output[k] = FMA(said[m * actions + k], shares[m], output[k]);
+            output[k] = FMA(votes[m * actions + k], shares[m], output[k]);
 }
 
 count adapt_room(const Adapters *w) { return w->layers.layers * w->layers.inputs; }
@@ -197,7 +197,7 @@ void adapt(const Adapters *w, const float *const *features, const uint8_t *prese
            const float *factors, count threads, float *work, float *adapted)
 {
     const count cells = w->layers.layers, width = w->layers.inputs, size = w->layers.outputs;
-    line_up(features, present, cells, width, w->norm_eps, work);
+    gather_rows(features, present, cells, width, w->norm_eps, work);
     apply(&w->layers, work, width, 1, threads, adapted);
     for (count m = 0; m < cells; m++) {
         float *row = adapted + m * size;

@@ -66,9 +66,9 @@ void attend(const Attention *w, const float *tokens, count cells, const uint8_t 
 count attend_room(const Attention *w, count cells);
 
 /* tokens [M, E], shares [M] and hx [H] -> output [A] and memory [H]. */
-void conclude(const Core *w, const float *tokens, const float *shares, count cells, float dt,
+void fusion_core(const Core *w, const float *tokens, const float *shares, count cells, float dt,
               const float *hx, count threads, float *work, float *output, float *memory);
-count conclude_room(const Core *w);
+count fusion_core_room(const Core *w);
 
 /* hidden [M, H] and shares [M]: adds the weighted sum of the modalities' outputs to output [A]. */
 void vote(const Head *w, const float *hidden, const float *shares, count threads, float *work,

@@ -82,7 +82,7 @@ class Convolution(ctypes.Structure):
         ('rows', _Count), ('columns', _Count), ('stride', _Count)]
 
 
-class Image(ctypes.Structure):
+class SimpleImage(ctypes.Structure):
     """A picture to features, by the 'simple' trunk."""
 
     _fields_: ClassVar[Any] = [
@@ -98,7 +98,7 @@ class GroupNorm(ctypes.Structure):
         ('eps', _Float), ('unused', _Int)]
 
 
-class InvertedResidual(ctypes.Structure):
+class InvertedBlock(ctypes.Structure):
     """One block of the 'efficient' trunk."""
 
     _fields_: ClassVar[Any] = [
@@ -155,5 +155,6 @@ class Policy(ctypes.Structure):
 def sizes() -> int:
     """One number for the sizes of all of them, as the C code computes it."""
     kinds = (Affine, Liquid, Encoders, Attention, Head, Core, Adapters, Tick, EarlyTick,
-             Convolution, Image, Window, Sound, Sense, Policy, InvertedResidual, EfficientImage)
+             Convolution, SimpleImage, Window, Sound, Sense, Policy, InvertedBlock,
+             EfficientImage)
     return sum(10**place * ctypes.sizeof(kind) for place, kind in enumerate(kinds))

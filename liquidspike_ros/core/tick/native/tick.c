@@ -14,7 +14,7 @@ EXPORTED(int, tick)(const Tick *w, const float *const *given, const uint8_t *pre
     const count cells = readout->layers, width = cells * readout->outputs;
     const count actions = fuses ? w->core.head.last.outputs : w->votes.last.outputs;
     count work_room = encode_room(encoders), maps = 0;
-    if (fuses) work_room = most(work_room, conclude_room(&w->core));
+    if (fuses) work_room = most(work_room, fusion_core_room(&w->core));
     if (votes) work_room = most(work_room, vote_room(&w->votes));
     for (count level = 0; level < w->level_count; level++) {
         work_room = most(work_room, attend_room(w->levels + level, cells));
@@ -38,7 +38,7 @@ EXPORTED(int, tick)(const Tick *w, const float *const *given, const uint8_t *pre
         attended = after;
     }
     if (fuses)
-        conclude(&w->core, attended, shares, cells, dt, given[3 * cells], threads, work, output,
+        fusion_core(&w->core, attended, shares, cells, dt, given[3 * cells], threads, work, output,
                  hidden + cells * readout->inputs);
     else
         memset(output, 0, actions * sizeof *output);

@@ -30,7 +30,7 @@ int main(int argc, char **argv)
     double *work = malloc(2 * channels * sizeof *work);
     const Map map = {x, moments, &norm, places, channels, tile};
     for (count t = 0; t < tiles_of(&map); t++) take_moments(&map, t);
-    conclude_moments(&map, work, found, found + channels);
+    affine_of_norm(&map, work, found, found + channels);
     fwrite(found, sizeof *found, 2 * channels, stdout);
     return 0;
 }
