@@ -104,7 +104,7 @@ class SafetyGate:
     def _forget(self) -> None:
         self._armed = False
         self._fault = ''
-        self._disarmed_at = -math.inf
+        self._disarmed_at = -math.inf  # or, where it braked first, when it stood
         self._command = self._rest.copy()
         self._has_driven = False  # with on_stop: hold there is nothing to hold before
         self._called_at: float | None = None  # last decision: a STOP ramps from here
@@ -336,10 +336,11 @@ class SafetyGate:
         self._called_at = now
         if state in _DRIVING:
             return self._drive(now, state, reason, fresh, elapsed)
+        if not self._armed and not self._holds and (self._command != self._rest).any():
+            self._disarmed_at = now  # the zeros count once it stands
         self._command = self._limiter.stop(self._command, elapsed)
         self._driven_at = now
-        moving = not self._holds and bool((self._command != self._rest).any())
-        publish = (state == STOP or (state == FAULT and self._armed) or moving
+        publish = (state == STOP or (state == FAULT and self._armed)
                    or now - self._disarmed_at <= self._config.quiet_after)
         if self._holds and not self._has_driven:
             publish = False

@@ -47,7 +47,8 @@ class SafetyConfig:
         "here; 'outside': nothing has to see what the robot may run into; 'listener': nobody has "
         'to take the commands', effect=Effect.AT_ONCE)
     quiet_after: float = setting(
-        0.2, 'How long zeros are sent after disarming', limits=(0.0, 5.0), unit='s')
+        0.2, 'How long zeros are sent after disarming, once the command is at rest',
+        limits=(0.0, 5.0), unit='s')
 
     def __post_init__(self) -> None:
         check(self, SafetyError, 'safety.')

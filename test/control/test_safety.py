@@ -365,10 +365,25 @@ class TestStopping:
         assert first.publish
         assert 0 < first.command[0] < 0.6
         assert gate.watchdog(now + 0.1).publish
-        last = gate.watchdog(now + 0.2)
+        last = gate.watchdog(now + 0.3)
         assert last.publish
         assert (last.command == 0).all()
-        assert not gate.watchdog(now + 0.25).publish
+        assert not gate.watchdog(now + 0.31).publish
+
+    @pytest.mark.parametrize('quiet_after', [0.0, 0.2])
+    def test_a_disarmed_robot_that_brakes_for_long_is_still_told_zero(self, quiet_after):
+        slow = replace(ROBOT, command=replace(ROBOT.command, stop_deceleration=(0.5, 5.0)))
+        gate = SafetyGate(slow, SafetyConfig(quiet_after=quiet_after))
+        tick(gate, 0.0)
+        assert gate.arm(0.0) == ''
+        for k in range(1, 20):
+            tick(gate, k * PERIOD)
+        decisions = [gate.disarm(19 * PERIOD)]
+        decisions += [gate.watchdog(19 * PERIOD + step * 0.01) for step in range(1, 200)]
+        sent = [decision.command[0] for decision in decisions if decision.publish]
+        assert len(sent) > 100
+        assert sent[-1] == 0
+        assert sent.count(0) == pytest.approx(1 + quiet_after / 0.01, abs=1)
 
     def test_deactivation_is_zero_at_once(self, gate):
         for k in range(1, 20):
