@@ -1,6 +1,6 @@
 # The two commands that matter are `make demo` and `make test`; both set everything up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test smoke lint clean
 
 PYTHON_BIN := .venv/bin/python
 # Several processes share few cores: one thread each is faster than many that wait for each other.
@@ -21,6 +21,9 @@ lint: setup ## Check style and types
 
 test: lint ## Check style and types, then run every test
 	@$(PYTHON_BIN) -m pytest -n 2 --dist loadgroup -q $(ARGS)
+
+smoke: setup ## Run the few tests that notice when something essential is broken (test/smoke.txt)
+	@$(PYTHON_BIN) -m pytest -n 2 --dist loadgroup -q @test/smoke.txt $(ARGS)
 
 clean: ## Remove what the commands above made
 	rm -rf .venv out build dist install log *.egg-info liquidspike_ros/core/tick/native/*.so

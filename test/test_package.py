@@ -139,10 +139,21 @@ def test_continuous_integration_runs_what_everybody_runs() -> None:
     assert os.access(ROOT / '.ci' / 'run', os.X_OK)
 
 
+def test_smoke_tests_are_there_and_stand_on_every_floor() -> None:
+    named = (ROOT / 'test/smoke.txt').read_text().split()
+    for line in named:
+        path, _, name = line.partition('::')
+        source = (ROOT / path).read_text()
+        assert not name or f'def {name.partition("[")[0]}(' in source, line
+    floors = {Path(line).parts[1] for line in named}
+    assert {'core', 'sensing', 'control', 'export', 'training', 'sim', 'nodes', 'faults'} <= floors
+    assert any('_dds.py' in line for line in named)
+
+
 @pytest.mark.skipif(shutil.which('make') is None, reason='needs make')
 def test_make_alone_explains_itself() -> None:
     shown = subprocess.run(['make', '-C', str(ROOT)], capture_output=True, text=True, check=True)
-    for target in ('demo', 'test', 'setup', 'lint'):
+    for target in ('demo', 'test', 'smoke', 'setup', 'lint'):
         assert f'make {target}' in shown.stdout
 
 
