@@ -139,6 +139,34 @@ def test_continuous_integration_runs_what_everybody_runs() -> None:
     assert os.access(ROOT / '.ci' / 'run', os.X_OK)
 
 
+def test_hosted_continuous_integration_runs_the_same() -> None:
+    import yaml
+
+    (job,) = yaml.safe_load((ROOT / '.github/workflows/ci.yml').read_text())['jobs'].values()
+    commands = [line.split()[0] for step in job['steps']
+                for line in step.get('run', '').splitlines()]
+    assert [command for command in commands if command != 'sudo'] == ['.ci/run']
+    assert 'secrets' not in str(job)
+    (cached,) = [step['with']['cache-dependency-path'] for step in job['steps']
+                 if 'cache-dependency-path' in step.get('with', {})]
+    assert (ROOT / cached).is_file()
+    least = ast.literal_eval(setup_arguments()['python_requires']).removeprefix('>=')
+    versions = job['strategy']['matrix']['python']
+    assert least in versions
+    assert all(isinstance(version, str) for version in versions), '3.10 is no number'
+
+
+def test_hooks_before_a_commit_are_those_of_make_lint() -> None:
+    import yaml
+
+    (repository,) = yaml.safe_load((ROOT / '.pre-commit-config.yaml').read_text())['repos']
+    assert {hook['language'] for hook in repository['hooks']} == {'system'}
+    recipe = re.search(r'^lint:.*\n((?:\t.*\n)+)', (ROOT / 'Makefile').read_text(), re.M)[1]
+    linted = set(re.findall(r'-m (\w+)', recipe))
+    assert linted == {'ruff', 'mypy'}
+    assert {re.search(r'-m (\w+)', hook['entry'])[1] for hook in repository['hooks']} == linted
+
+
 def test_smoke_tests_are_there_and_stand_on_every_floor() -> None:
     named = (ROOT / 'test/smoke.txt').read_text().split()
     for line in named:
