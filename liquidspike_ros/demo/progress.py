@@ -68,7 +68,14 @@ def describe(recording: Recording) -> str:
     tick = recording.ticks.items[-1] if recording.ticks.items else None
     return (f'{recording.status.get("time", 0.0):5.1f} s {distance:5.2f} m to go  '
             f'heard {heard_text:4}  seen {seen:14.14}  {tick.gate if tick else "-":7} '
-            f'{recent_rate(recording):4.1f} Hz {recent_latency(recording):3.0f} ms')
+            f'{_number(recent_rate(recording), "4.1f")} Hz '
+            f'{_number(recent_latency(recording), "3.0f")} ms')
+
+
+def _number(value: float, form: str) -> str:
+    """A dash of the same width while there is nothing to measure."""
+    text = format(value, form)
+    return '-'.rjust(len(text)) if math.isnan(value) else text
 
 
 @lru_cache(maxsize=4)

@@ -24,6 +24,14 @@ def test_nothing_yet_is_no_error() -> None:
     assert describe(Recording(seed=1)) == 'waiting for the first pose'
 
 
+def test_before_the_first_command_rate_and_latency_are_dashes(driven: Recording) -> None:
+    start = Recording(seed=driven.seed)
+    start.poses.add(driven.poses.times[0], driven.poses.items[0])
+    line = describe(start)
+    assert line.endswith('   - Hz   - ms')
+    assert 'nan' not in line
+
+
 def test_a_terminal_gets_one_line_that_is_rewritten(driven: Recording) -> None:
     terminal = Terminal()
     with ProgressLine(terminal) as line:
