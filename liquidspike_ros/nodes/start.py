@@ -52,7 +52,8 @@ def _start(name: str, args: Sequence[str] | None, *, own_arguments: bool = False
             if not own_arguments and _HELP & set(given[1:]):
                 from .help import help_text
 
-                print(help_text(importlib.import_module(f'.{name}', __package__).HELP))  # noqa: T201
+                text = help_text(importlib.import_module(f'.{name}', __package__).HELP)
+                print(text, flush=True)  # noqa: T201
                 return 0
             refusal = _refusal(given, own_arguments)
             if refusal:
@@ -62,6 +63,9 @@ def _start(name: str, args: Sequence[str] | None, *, own_arguments: bool = False
         return leave_quietly(int(module.main(given)))
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # `policy_node --help | head`
+        sys.stdout = None  # type: ignore[assignment]  # else it is flushed again at exit
+        return 1
 
 
 def _refusal(given: Sequence[str], own_arguments: bool) -> str:

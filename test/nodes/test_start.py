@@ -36,6 +36,14 @@ def test_help_starts_nothing(capsys: pytest.CaptureFixture[str], node: str,
     assert 'parameters' in shown.out
 
 
+def test_help_may_be_cut_short() -> None:
+    command = f'{sys.executable} -m liquidspike_ros.nodes.policy_node --help | head -1'
+    shown = subprocess.run(['bash', '-c', command], cwd=ROOT, capture_output=True, text=True,
+                           timeout=60, check=True)
+    assert shown.stdout.startswith('usage: policy_node ')
+    assert shown.stderr == ''
+
+
 @pytest.mark.parametrize(('node', 'declarations'), [
     ('policy_node', option_declarations(PolicyOptions()) + robot_declarations()),
     ('sim_node', option_declarations(SimOptions())),
