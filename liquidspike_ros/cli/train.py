@@ -35,9 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='folder for the checkpoint (config.json, model.safetensors)')
     add_robot(parser)
     add_data(parser)
-    parser.add_argument('--epochs', metavar='N', type=whole(1), help='passes over the recordings')
+    parser.add_argument('--epochs', metavar='N', type=whole(1),
+                        help='passes over the recordings at most (default: as in --config)')
     parser.add_argument('--max-minutes', metavar='M', type=real(0.0, 1e5),
-                        help='time budget the learning-rate schedule is fitted to')
+                        help='end after so long, the learning rate run down, even if --epochs '
+                        'are not through; 0: no limit (default: as in --config)')
     parser.add_argument('--seed', metavar='N', type=whole(0),
                         help='of weights, order and augmentation')
     parser.add_argument('--device', metavar='NAME', help='cpu, cuda or cuda:N')
