@@ -28,6 +28,7 @@ from std_srvs.srv import Trigger
 from ..settings import check, Effect, setting
 from ..sim.messages import SimMessage, time_message
 from ..sim.simulation import Simulation, TIME_LIMIT
+from ..sim.world import COMMAND_TIMEOUT_NS
 from .declarations import build_options, option_declarations
 from .help import NodeHelp
 from .messages import message_class
@@ -84,7 +85,8 @@ HELP = NodeHelp(
         ('odom, ground_truth', 'nav_msgs/msg/Odometry', 'out, 50 and 15 Hz'),
         ('/clock', 'rosgraph_msgs/msg/Clock', 'out, 100 Hz; in, where publish_clock is false'),
         ('~/status', 'std_msgs/msg/String', 'out, JSON: seed, outcome, time, distance'),
-        ('cmd_vel', 'geometry_msgs/msg/Twist', 'in (TwistStamped, if command_type says so)')],
+        ('cmd_vel', 'geometry_msgs/msg/Twist', 'in (TwistStamped, if command_type says so); '
+         f'each counts for {COMMAND_TIMEOUT_NS / 1e9:g} s, then the base stops by itself')],
     services=[('~/reset', 'std_srvs/srv/Trigger', 'starts the next episode')],
     examples=[
         'ros2 run liquidspike_ros sim_node --ros-args -p seed:=1030',
