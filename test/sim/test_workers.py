@@ -150,7 +150,7 @@ def test_ctrl_c_is_for_the_parent_alone(
     assert said.count('Traceback') == 1
     assert said.strip().endswith('KeyboardInterrupt')
     assert not (tmp_path / 'more').exists()
-    assert members(process.pid) == []
+    wait_until(lambda: not members(process.pid))  # one may still be on its way out
 
 
 def test_workers_do_not_outlive_a_parent_that_is_killed(
