@@ -11,7 +11,11 @@ from ..robot import RobotSpec
 OUTSIDE = 'outside'
 """Waived by this name: that nothing enabled sees what the robot could run into."""
 MARGIN = 0.02
-"""The robot is to stand this much before a needed sensor is older than its ``max_age``, s."""
+"""The robot is to stand this much before a needed sensor is older than its ``max_age``, s.
+
+It does where lateness is noticed in time: lag + 1.1 periods + 0.01 s + braking within ``max_age``.
+Where sensor or brakes are slower than that, it stands as much later; see docs/safety.md.
+"""
 LATE_PERIODS, LATE_SECONDS = 1.1, 0.01
 """A sample is not late before this many periods and seconds after the last one."""
 SHORTEST_PERIOD = 0.01

@@ -146,6 +146,9 @@ def read_config(directory: str | Path) -> dict[str, Any]:
         raise CheckpointError(f'{directory}: no such folder, '
                               f'expected one with {CONFIG} and {WEIGHTS}')
     path = directory / CONFIG
+    if not path.exists():
+        raise CheckpointError(f'{directory}: no {CONFIG} inside, expected a checkpoint: a folder '
+                              f'with {CONFIG} and {WEIGHTS}, as training writes it')
     try:
         document = parse_json(read_bytes(path, CONFIG_LIMIT))
     except FileRefusal as error:

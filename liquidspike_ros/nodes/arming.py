@@ -91,7 +91,7 @@ def _remedy(health: SensorHealth, clock: ClockFacts) -> str:
 
 
 def arming_refusal(sensors: Mapping[str, Missing], listeners: Finding, waived: frozenset[str],
-            sees: Callable[[str], bool]) -> str:
+                   sees: Callable[[str], bool]) -> str:
     """Why not to arm, in one line; '' if nothing speaks against it.
 
     Args:
@@ -113,8 +113,10 @@ def arming_refusal(sensors: Mapping[str, Missing], listeners: Finding, waived: f
         return ''
     remedies = dict.fromkeys(why.remedy for why in dead.values() if why.remedy)
     tail = ''.join(f'; {remedy}' for remedy in remedies)
-    if dead:
-        tail += f' (waive by name: safety.arm_without: [{", ".join(dead)}])'
+    # What can be put right is not to be waived: it would count as optional while driving, too.
+    waivable = [name for name, why in dead.items() if not why.remedy]
+    if waivable:
+        tail += f' (waive by name: safety.arm_without: [{", ".join(waivable)}])'
     return _shorten(parts, tail)
 
 

@@ -145,7 +145,7 @@ def broken(directory: Path, how: str) -> None:
     ('how', 'message'),
     [
         ('no folder', r'it: no such folder, expected one with config.json and model.safetensors'),
-        ('no config', r'config\.json: No such file'),
+        ('no config', 'no config.json inside, expected a checkpoint'),
         ('no weights', r'model\.safetensors: no such file'),
         ('truncated weights', r'model\.safetensors: sha256: got \w{12}…, expected \w{12}… as in'),
         ('flipped bit', r'model\.safetensors: sha256: got'),

@@ -64,10 +64,17 @@ def test_all_dead_sensors_are_named_with_the_way_to_waive_them():
     assert refusal({'camera': '/image: no publisher', 'lidar': ''}, waived=['camera']) == ''
 
 
+def test_what_has_a_remedy_is_not_offered_to_be_waived():
+    text = refusal({'camera': 'stamp: 9 s old|set use_sim_time:=true', 'lidar': '/scan: none'})
+    assert text.endswith('; set use_sim_time:=true (waive by name: safety.arm_without: [lidar])')
+    text = refusal({'camera': 'stamp: 9 s old|set use_sim_time:=true', 'lidar': ''})
+    assert 'waive' not in text
+
+
 def test_a_remedy_that_helps_several_is_said_once():
     text = refusal({'camera': 'stamp: old|set use_sim_time', 'imu': '',
                     'lidar': 'stamp: older|set use_sim_time'})
-    assert text.startswith('camera: stamp: old; lidar: stamp: older; set use_sim_time (waive')
+    assert text.startswith('camera: stamp: old; lidar: stamp: older; set use_sim_time')
 
 
 def test_nobody_who_listens_or_another_type_bars_arming():
