@@ -290,7 +290,7 @@ def colcon_test(workspace: Path, *files: str) -> tuple[int, str]:
 @pytest.mark.slow
 @in_one_workspace
 def test_colcon_runs_the_tests_and_says_which_fail(workspace: Path) -> None:
-    status, said = colcon_test(workspace, 'test/test_robot.py')
+    status, said = colcon_test(workspace, 'test/robot/test_description.py')
     count = int(re.search(r'Summary: (\d+) tests, 0 errors, 0 failures', said)[1])
     assert (status, count > 30) == (0, True)
     failing = workspace / 'src' / PACKAGE / 'test' / 'test_failing.py'

@@ -162,7 +162,8 @@ def _key(bag: Path, robot: RobotSpec, data: DataConfig) -> str:
     labels = (data.label_shift, data.label_max_age, data.label_from, data.odometry_topic,
               data.namespace, data.allow_missing)
     digest.update(json.dumps([robot.to_dict(), labels], sort_keys=True).encode())
-    sources = [PACKAGE / 'control' / 'action.py', PACKAGE / 'robot.py',
+    sources = [PACKAGE / 'control' / 'action.py',
+               *sorted((PACKAGE / 'robot').glob('*.py')),
                *sorted((PACKAGE / 'sensing').glob('*.py')),
                *sorted((PACKAGE / 'training').glob('*.py'))]
     for source in sources:

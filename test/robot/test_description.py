@@ -10,7 +10,7 @@ import pytest
 
 from liquidspike_ros.robot import load_robot, RobotError, RobotSpec
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize('path', sorted((ROOT / 'config' / 'robots').glob('*.yaml')),
