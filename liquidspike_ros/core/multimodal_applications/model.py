@@ -6,13 +6,12 @@ from collections.abc import Mapping
 import inspect
 from numbers import Integral, Real
 import types
-from typing import Any, ClassVar, Literal, overload, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import nn, Tensor
 
 from ...untrusted.text import brief
-from ..frozen_parts import PartlyFrozen
 from ..multimodal_fusion import (
     detach_state,
     FusionInfo,
@@ -24,7 +23,7 @@ from ..multimodal_fusion import (
     State,
 )
 from ..multimodal_fusion.config import parse_enum
-from ..multimodal_fusion.network import Inputs, NOMINAL_DT
+from ..multimodal_fusion.stepping import Inputs, Stepping
 from ..sizes import LARGEST, LARGEST_SIDE, require_size
 from .arguments import DEFAULTS, EncoderArguments
 
@@ -35,7 +34,7 @@ SampleShape = tuple[int | str | None, ...]
 Model = TypeVar('Model', bound='FusionModel')
 
 
-class FusionModel(PartlyFrozen):
+class FusionModel(Stepping):
     """A ``MultiModalFusionNetwork`` with named inputs of known shape; holds no state.
 
     A subclass sets ``network`` and ``sample_shapes`` (the shape of one sample by modality, a name
@@ -108,63 +107,17 @@ class FusionModel(PartlyFrozen):
         """Names of the inputs, in the order of every ``M``."""
         return self.network.modalities
 
-    @overload
-    def step(
-        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
-        present: Tensor | None = ..., return_info: Literal[False] = ...,
-    ) -> tuple[Tensor, State]: ...
-
-    @overload
-    def step(
-        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
-        present: Tensor | None = ..., *, return_info: Literal[True],
-    ) -> tuple[Tensor, State, FusionInfo]: ...
-
-    @overload
-    def step(
+    def _step(
         self, inputs: Inputs, state: State | None, dt: Tensor | float, present: Tensor | None,
         return_info: bool,
-    ) -> Any: ...
-
-    def step(
-        self, inputs: Inputs, state: State | None = None, dt: Tensor | float = NOMINAL_DT,
-        present: Tensor | None = None, return_info: bool = False,
     ) -> Any:
-        """One tick; see ``MultiModalFusionNetwork.step``.
-
-        Returns:
-            ``(output [B, output_dim], state)`` or ``(output, state, info)``.
-        """
         self._check(inputs, 1)
         return self.network.step(inputs, state, dt, present, return_info)
 
-    @overload
-    def unroll(
-        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
-        present: Tensor | None = ..., return_info: Literal[False] = ...,
-    ) -> tuple[Tensor, State]: ...
-
-    @overload
-    def unroll(
-        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
-        present: Tensor | None = ..., *, return_info: Literal[True],
-    ) -> tuple[Tensor, State, FusionInfo]: ...
-
-    @overload
-    def unroll(
+    def _unroll(
         self, inputs: Inputs, state: State | None, dt: Tensor | float, present: Tensor | None,
         return_info: bool,
-    ) -> Any: ...
-
-    def unroll(
-        self, inputs: Inputs, state: State | None = None, dt: Tensor | float = NOMINAL_DT,
-        present: Tensor | None = None, return_info: bool = False,
     ) -> Any:
-        """A sequence of ticks; see ``MultiModalFusionNetwork.unroll``.
-
-        Returns:
-            ``(outputs [B, T, output_dim], state)`` or ``(outputs, state, info)``.
-        """
         self._check(inputs, 2)
         return self.network.unroll(inputs, state, dt, present, return_info)
 

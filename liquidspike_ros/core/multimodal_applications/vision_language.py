@@ -185,15 +185,13 @@ class VisionLanguageModel(FusionModel):
         state = {'network': after, 'position': start + places}
         return (logits, state, info) if return_info else (logits, state)
 
-    def step(self, *args: Any, **kwargs: Any) -> Any:
-        """One tick of ``'classification'``; see ``FusionModel.step``. Captions: ``decode``."""
-        self._require('classification')
-        return super().step(*args, **kwargs)
+    def _step(self, *args: Any) -> Any:
+        self._require('classification')  # captions: ``decode``
+        return super()._step(*args)
 
-    def unroll(self, *args: Any, **kwargs: Any) -> Any:
-        """Ticks of ``'classification'``; see ``FusionModel.unroll``. Captions: ``decode``."""
+    def _unroll(self, *args: Any) -> Any:
         self._require('classification')
-        return super().unroll(*args, **kwargs)
+        return super()._unroll(*args)
 
     def _places(self, start: Tensor, count: int) -> Tensor:
         """Places ``[B, count]`` from ``start [B, 1]`` on; the last one stands for any beyond."""

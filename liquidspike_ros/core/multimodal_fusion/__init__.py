@@ -2,8 +2,8 @@
 
 Reads top-down:
 
-- ``config``: what a modality is; ``network``: forward, step, unroll, on ``inputs`` as given;
-  ``info``: what it says about itself.
+- ``config``: what a modality is; ``network``: forward, and ``stepping``: step and unroll, on
+  ``inputs`` as given; ``info``: what it says about itself.
 - ``encoder``: preprocessor (``preprocess``, ``absent``) -> spikes -> liquid cell; ``encode``:
   several at once, equal ones ``side_by_side``, others (``coded``) alone; ``encoder_parts``: what
   both see of an encoder.

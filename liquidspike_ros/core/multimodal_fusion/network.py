@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 import math
-from typing import Any, Literal, overload
+from typing import Any
 
 import torch
 from torch import nn, Tensor
@@ -14,7 +14,6 @@ from ...untrusted.text import brief
 from ..computed_buffers import register_constant
 from ..derived_weights import DerivedWeights
 from ..dispatch import elementary, why_call
-from ..frozen_parts import PartlyFrozen
 from ..liquid import timespans_like
 from ..sizes import is_number, require_size
 from ..state import check_state, map_state, State
@@ -29,13 +28,11 @@ from .info import FusionInfo
 from .inputs import dropout_rates, given_inputs
 from .preprocess import preprocess
 from .side_by_side import why_alone
+from .stepping import Inputs, Stepping
 from .strategies import STRATEGIES
 
-NOMINAL_DT = 1.0 / 15.0
-Inputs = Mapping[str, Tensor | None]  # by modality; leave out, or give None, what is not there
 
-
-class MultiModalFusionNetwork(PartlyFrozen):
+class MultiModalFusionNetwork(Stepping):
     """Fuses any number of modalities; any subset of them may be there at any tick.
 
     The module holds weights only. What it remembers (membrane potentials, liquid states) is a
@@ -134,44 +131,10 @@ class MultiModalFusionNetwork(PartlyFrozen):
             present=info.present,
         )
 
-    @overload
-    def step(
-        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
-        present: Tensor | None = ..., return_info: Literal[False] = ...,
-    ) -> tuple[Tensor, State]: ...
-
-    @overload
-    def step(
-        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
-        present: Tensor | None = ..., *, return_info: Literal[True],
-    ) -> tuple[Tensor, State, FusionInfo]: ...
-
-    @overload
-    def step(
+    def _step(
         self, inputs: Inputs, state: State | None, dt: Tensor | float, present: Tensor | None,
         return_info: bool,
-    ) -> Any: ...
-
-    def step(
-        self, inputs: Inputs, state: State | None = None, dt: Tensor | float = NOMINAL_DT,
-        present: Tensor | None = None, return_info: bool = False,
     ) -> Any:
-        """One control tick.
-
-        Args:
-            inputs: ``[B, …]`` by modality.
-            state: From ``init_state`` or the previous tick; rest if None.
-            dt: Seconds since the previous tick, a number or ``[B]``.
-            present: ``[B, M]`` bool in the order of ``modalities``; False where a given input is
-                not to be used.
-            return_info: Also return a ``FusionInfo``.
-
-        Returns:
-            ``(output [B, output_dim], state)`` or ``(output, state, info)``.
-
-        Raises:
-            ValueError: Names the input or state entry, what was got and what was expected.
-        """
         tick = self._native_tick()
         if tick is not None:
             done = self._tick(tick, inputs, state, dt, present, return_info)
@@ -281,43 +244,10 @@ class MultiModalFusionNetwork(PartlyFrozen):
                                  strict=True)),
             present=torch.ones(shape, dtype=torch.bool) if mask is None else mask)
 
-    @overload
-    def unroll(
-        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
-        present: Tensor | None = ..., return_info: Literal[False] = ...,
-    ) -> tuple[Tensor, State]: ...
-
-    @overload
-    def unroll(
-        self, inputs: Inputs, state: State | None = ..., dt: Tensor | float = ...,
-        present: Tensor | None = ..., *, return_info: Literal[True],
-    ) -> tuple[Tensor, State, FusionInfo]: ...
-
-    @overload
-    def unroll(
+    def _unroll(
         self, inputs: Inputs, state: State | None, dt: Tensor | float, present: Tensor | None,
         return_info: bool,
-    ) -> Any: ...
-
-    def unroll(
-        self, inputs: Inputs, state: State | None = None, dt: Tensor | float = NOMINAL_DT,
-        present: Tensor | None = None, return_info: bool = False,
     ) -> Any:
-        """A sequence of ticks, as many ``step`` calls would walk through it.
-
-        Args:
-            inputs: ``[B, T, …]`` by modality.
-            state: From ``init_state`` or what came before; rest if None.
-            dt: Seconds, a number, ``[B]``, ``[B, T]`` or ``[B, T, 1]``.
-            present: ``[B, T, M]`` bool in the order of ``modalities``.
-            return_info: Also return a ``FusionInfo`` with ``[B, T, …]`` entries.
-
-        Returns:
-            ``(outputs [B, T, output_dim], state)`` or ``(outputs, state, info)``.
-
-        Raises:
-            ValueError: Names the input or state entry, what was got and what was expected.
-        """
         given = given_inputs(inputs, self.modalities, 2)
         batch, ticks = next(iter(given.values())).shape[:2]
         mask, complete = self._presence(given, present, (batch, ticks))
