@@ -7,13 +7,14 @@ concerns several fields at once (lower below upper) stays code of the dataclass.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 import dataclasses
 from dataclasses import dataclass
 import enum
 import functools
 from typing import Any, get_args, get_origin, get_type_hints
 
-from .untrusted.fields import require
+from .untrusted.fields import coerce, require
 from .untrusted.text import Refusal
 
 _KEY = 'setting'
@@ -156,6 +157,33 @@ def check(instance: Any, error: type[Refusal], prefix: str = '') -> None:
     cls: Any = type(instance)
     for item in described(cls):
         item.check(getattr(instance, item.name), error, prefix)
+
+
+def build(
+    cls: Any, values: object, error: type[Refusal], whole: str, prefix: str = '',
+    read: Callable[[str, Any, Any], Any] | None = None,
+) -> Any:
+    """An instance of a dataclass from the mapping that stands for it in a file.
+
+    Args:
+        cls: Its fields are the keys.
+        values: The mapping.
+        error: Raised for what is no mapping, for an unknown key, and by ``coerce``.
+        whole: What the mapping is called that has no prefix.
+        prefix: Dotted name of the mapping.
+        read: Makes a field's value of its dotted name, what was given and the type; ``coerce`` if
+            None.
+    """
+    if not isinstance(values, Mapping):
+        raise error(f'{prefix or whole}: got {type(values).__name__}, expected a mapping')
+    hints, found = get_type_hints(cls), {}
+    for key, value in values.items():
+        name = f'{prefix}.{key}' if prefix else str(key)
+        if key not in hints:
+            raise error(f'{name}: unknown key, expected one of {", ".join(sorted(hints))}')
+        found[key] = (coerce(name, value, hints[key], error) if read is None else
+                      read(name, value, hints[key]))
+    return cls(**found)
 
 
 def written(value: float) -> str:

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import math
 from pathlib import Path
 import types
-from typing import Any, get_type_hints
+from typing import Any
 
-from ..settings import check, setting
-from ..untrusted.fields import coerce
+from ..settings import build, check, setting
 from ..untrusted.parameter_file import read_parameter_file
 from ..untrusted.text import Refusal
 from .audio import AudioSpec
@@ -79,14 +78,16 @@ class RobotSpec:
             raise RobotError(f'sensors.{min(map(str, unknown))}: unknown sensor, '
                              f'expected one of {", ".join(SENSOR_TYPES)}')
         parts: dict[str, Any] = {
-            name: _build(SENSOR_TYPES[name], f'sensors.{name}', sensors[name]) for name in sensors
+            name: build(SENSOR_TYPES[name], sensors[name], RobotError, 'robot', f'sensors.{name}')
+            for name in sensors
         }
         if 'command' in values:
-            parts['command'] = _build(CommandSpec, 'command', values.pop('command'))
+            parts['command'] = build(CommandSpec, values.pop('command'), RobotError, 'robot',
+                                     'command')
         overlap = set(values) & set(SENSOR_TYPES)
         if overlap:
             raise RobotError(f'{sorted(overlap)[0]}: belongs under sensors')
-        return _build(cls, '', {**values, **parts})
+        return build(cls, {**values, **parts}, RobotError, 'robot')
 
     def to_dict(self) -> dict[str, Any]:
         """The nested plain form ``from_dict`` reads (JSON and ROS parameter types only)."""
@@ -104,18 +105,6 @@ def _mapping(name: str, value: object) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise RobotError(f'{name}: got {type(value).__name__}, expected a mapping')
     return value
-
-
-def _build(cls: type, prefix: str, values: object) -> Any:
-    values = _mapping(prefix or 'robot', values)
-    hints = get_type_hints(cls)
-    kwargs = {}
-    for key, value in values.items():
-        name = f'{prefix}.{key}' if prefix else str(key)
-        if key not in hints:
-            raise RobotError(f'{name}: unknown key, expected one of {", ".join(sorted(hints))}')
-        kwargs[key] = coerce(name, value, hints[key], RobotError)
-    return cls(**kwargs)
 
 
 def load_robot(path: str | Path) -> RobotSpec:

@@ -7,10 +7,10 @@ import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 import re
-from typing import Any, get_type_hints
+from typing import Any
 
 from ..robot import SENSOR_TYPES
-from ..settings import check, setting
+from ..settings import build, check, setting
 from ..untrusted.fields import coerce, require
 from ..untrusted.parameter_file import read_parameter_file
 from ..untrusted.text import Refusal
@@ -156,7 +156,7 @@ class TrainConfig:
         Raises:
             TrainingError: An unknown key, a wrong type or a value out of range.
         """
-        return _build(cls, '', values)
+        return build(cls, values, TrainingError, 'train', read=_coerce)
 
     def to_dict(self) -> dict[str, Any]:
         """The nested plain form ``from_dict`` reads."""
@@ -182,23 +182,9 @@ class TrainConfig:
         return self.from_dict(nested)
 
 
-def _build(cls: type, prefix: str, values: object) -> Any:
-    name = prefix or 'train'
-    if not isinstance(values, Mapping):
-        raise TrainingError(f'{name}: got {type(values).__name__}, expected a mapping')
-    hints = get_type_hints(cls)
-    kwargs = {}
-    for key, value in values.items():
-        dotted = f'{prefix}.{key}' if prefix else str(key)
-        if key not in hints:
-            raise TrainingError(f'{dotted}: unknown key, expected one of {", ".join(hints)}')
-        kwargs[key] = _coerce(dotted, value, hints[key])
-    return cls(**kwargs)
-
-
 def _coerce(name: str, value: Any, hint: Any) -> Any:
     if dataclasses.is_dataclass(hint):
-        return _build(hint, name, value)  # type: ignore[arg-type]
+        return build(hint, value, TrainingError, 'train', name, _coerce)
     if hint == tuple[float, ...]:  # a parameter file cannot hold an empty list
         value = () if value == '' else [value] if isinstance(value, (int, float)) else value
     if hint == tuple[str, ...] and isinstance(value, str):
