@@ -4,9 +4,9 @@ The criterion, tick by tick: from the same inputs and the same state (the one th
 carried there by itself), every output is within ``TOLERANCE`` of eager's.
 
 A tick that differs by more may hold ties: neurons whose membranes meet their threshold to within
-rounding (see ``ties``). It does only if eager, with the spikes of neurons that stand that close
-decided otherwise, gives *all* outputs of the artefact within ``TOLERANCE``. Anything else is an
-error.
+rounding (see ``threshold_ties``). It does only if eager, with the spikes of neurons that stand that
+close decided otherwise, gives *all* outputs of the artefact within ``TOLERANCE``. Anything else is
+an error.
 
 What both do when each carries its own state is measured too, and reported. It decides nothing:
 after a tie, two correct programs go different ways for a while.

@@ -1,6 +1,6 @@
 """Spike encoders that cannot stand side by side with the others: coded inputs, other resets.
 
-Features become spikes first (``spike_coding``), then pass the same synapses (the linear layer and
+Features become spikes first (``spiking.coding``), then pass the same synapses (the linear layer and
 its sigmoid) as a direct current would, so that the membrane stays as bounded as it is there. Rate
 and latency code the intensity ``sigmoid(features)``; delta codes changes of the features.
 

@@ -78,7 +78,7 @@ class ModalityConfig:
             ``{'mixed_memory': True}``, ``{'ode_unfolds': 4}`` or, of a wiring, ``{'outputs': 32,
             'sparsity': 0.7, 'seed': 1}``; ``liquid.build_liquid`` lists them.
         coding: How features reach the neurons: ``'direct'`` as a current held through the tick,
-            or as spikes by ``'rate'``, ``'latency'`` or ``'delta'``; see ``spike_coding``.
+            or as spikes by ``'rate'``, ``'latency'`` or ``'delta'``; see ``spiking.coding``.
         spiking_options: Further arguments of ``LIFPopulation`` by name: ``threshold``,
             ``surrogate``, ``learn_beta``, ``learn_threshold``, ``reset``.
     """
